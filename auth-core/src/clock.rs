@@ -16,9 +16,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the time of day is read")]
     fn unix_secs(&self) -> u64 {
         // A clock before 1970 counts as 1970: every token is then not yet valid, which fails closed.
-        std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }
 

@@ -164,7 +164,9 @@ mod tests {
     #[test]
     fn an_appid_is_wx_and_sixteen_lower_case_hex_digits() {
         assert!(AppId::parse("wx4f4bc4dec97d474b").is_ok());
-        for wrong in ["", "wx", "wx4f4bc4dec97d474", "wx4F4BC4DEC97D474B", "wx4f4bc4dec97d474b ", "gh4f4bc4dec97d474b"] {
+        for wrong in
+            ["", "wx", "wx4f4bc4dec97d474", "wx4F4BC4DEC97D474B", "wx4f4bc4dec97d474b ", "gh4f4bc4dec97d474b"]
+        {
             assert!(AppId::parse(wrong).is_err(), "{wrong:?} passed");
         }
     }

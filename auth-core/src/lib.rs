@@ -5,10 +5,19 @@ mod clock;
 mod identity;
 mod secret;
 
+pub mod login;
 pub mod wechat;
-
 pub mod session;
 
+pub mod keys;
+mod token;
+mod caller;
+pub mod verify;
+pub mod revocation;
+
+pub use caller::Caller;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use identity::{AppId, IdentityError, OpenId, Sid, UnionId};
 pub use secret::{AppSecret, CodeError, LoginCode, SessionKey};
+pub use token::{LoginToken, TOKEN_BYTES_MAX, TOKEN_LIFE_SECS_MAX};
+pub use verify::{TokenError, Verifier};

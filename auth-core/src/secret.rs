@@ -43,7 +43,9 @@ pub enum CodeError {
     #[error("the login code is not 8 to 128 of A-Z a-z 0-9 _ -")]
     Malformed,
     /// What the developer tools return for a project without an appid.
-    #[error("the developer tools returned a mock code: open the project with a real appid, or use the simulator")]
+    #[error(
+        "the developer tools returned a mock code: open the project with a real appid, or use the simulator"
+    )]
     Mock,
 }
 
@@ -87,7 +89,15 @@ mod tests {
         assert!(LoginCode::parse("0a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P").is_ok());
         assert_eq!(LoginCode::parse("").unwrap_err(), CodeError::Missing);
         assert_eq!(LoginCode::parse("the code is a mock one").unwrap_err(), CodeError::Mock);
-        for wrong in ["short", "abcdefgh&appid=evil", "abcdefgh%26x", "abc\r\ndefgh", "abcdefgh\0", "码码码码码码码码", &"a".repeat(129)] {
+        for wrong in [
+            "short",
+            "abcdefgh&appid=evil",
+            "abcdefgh%26x",
+            "abc\r\ndefgh",
+            "abcdefgh\0",
+            "码码码码码码码码",
+            &"a".repeat(129),
+        ] {
             assert_eq!(LoginCode::parse(wrong).unwrap_err(), CodeError::Malformed, "{wrong:?}");
         }
     }

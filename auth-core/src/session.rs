@@ -1,11 +1,5 @@
 //! One login on one device, and where it is kept.
 
-mod memory;
-mod embedded;
-
-pub use embedded::EmbeddedStore;
-pub use memory::MemoryStore;
-
 use async_trait::async_trait;
 
 use crate::{AppId, OpenId, SessionKey, Sid, UnionId};

@@ -31,10 +31,26 @@ pub trait CodeExchange: std::fmt::Debug + Send + Sync {
     async fn exchange(&self, app: &WechatApp, code: &LoginCode) -> Result<WechatUser, ExchangeError>;
 }
 
+/// Whether a code can still be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spent {
+    /// y
+    Yes,
+    /// n
+    No,
+    /// m
+    Maybe,
+}
 /// Why an exchange gave no user.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ExchangeError {
     /// Placeholder until the client lands.
     #[error("not known")]
-    Unknown,
+    Interrupted,
+}
+impl ExchangeError {
+    /// p
+    pub fn code_spent(&self) -> Spent {
+        Spent::Maybe
+    }
 }

@@ -1,0 +1,207 @@
+//! The keys that sign and verify login tokens. The algorithm belongs to the key, never to the token.
+
+mod generate;
+mod jwks;
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+
+pub use generate::generate;
+
+/// Fewest bytes of an HMAC secret: as many as the digest has (RFC 7518 §3.2).
+pub const HMAC_SECRET_BYTES_MIN: usize = 32;
+
+/// A signature algorithm for login tokens (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256: fastest; who can verify can also sign.
+    Hs256,
+    /// ECDSA on P-256 with SHA-256: verifiers need the public key only.
+    Es256,
+    /// Ed25519: verifiers need the public key only.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// The name in a token's `alg`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    const fn as_jwt(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+}
+
+/// Material that cannot be a key. Never repeats the material.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// An HMAC secret under 256 bits.
+    #[error(
+        "the HMAC secret has {bytes} bytes; at least {HMAC_SECRET_BYTES_MIN} are needed (`wxgate keygen` makes one)"
+    )]
+    TooShort {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// PEM of another kind than a PKCS#8 private key on P-256 or Ed25519, or JSON.
+    #[error("the key is neither an HMAC secret nor a PKCS#8 PEM private key on P-256 or Ed25519")]
+    WrongKind,
+    /// No key at all.
+    #[error("at least one key is needed")]
+    NoKey,
+    /// Two keys under one id.
+    #[error("two keys have the kid `{kid}`")]
+    SameKid {
+        /// The id.
+        kid: String,
+    },
+}
+
+/// One key of a [`KeyRing`].
+pub struct Key {
+    kid: String,
+    algorithm: Algorithm,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    public: Option<Jwk>,
+    /// The first segment of every token that this key signs.
+    header: String,
+}
+
+impl Key {
+    /// Reads a key: a PKCS#8 PEM private key on P-256 (ES256) or Ed25519 (EdDSA), else an HMAC secret (HS256), whose
+    /// bytes are taken as they stand.
+    pub fn parse(kid: &str, material: &[u8]) -> Result<Self, KeyError> {
+        let text = material.trim_ascii_start();
+        let (algorithm, encoding, public) = if text.starts_with(b"-----BEGIN") {
+            private_key(text)?
+        } else if text.starts_with(b"{") {
+            // A JWK or a JWKS: as HMAC bytes it would be a secret that others may know.
+            return Err(KeyError::WrongKind);
+        } else if material.len() < HMAC_SECRET_BYTES_MIN {
+            return Err(KeyError::TooShort { bytes: material.len() });
+        } else {
+            (Algorithm::Hs256, EncodingKey::from_secret(material), None)
+        };
+        let decoding = match &public {
+            Some(jwk) => DecodingKey::from_jwk(jwk).map_err(|_| KeyError::WrongKind)?,
+            None => DecodingKey::from_secret(material),
+        };
+        let header = serde_json::json!({ "alg": algorithm.name(), "kid": kid, "typ": "JWT" }).to_string();
+        let header = URL_SAFE_NO_PAD.encode(header);
+        Ok(Self { kid: kid.to_owned(), algorithm, encoding, decoding, public, header })
+    }
+
+    /// Its id, a token's `kid`.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// Its algorithm.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// The signature of `message`, as base64url.
+    pub(crate) fn sign(&self, message: &[u8]) -> String {
+        jsonwebtoken::crypto::sign(message, &self.encoding, self.algorithm.as_jwt())
+            .expect("a key that was read signs with its own algorithm")
+    }
+
+    /// Whether `signature`, in its one base64url spelling, is this key's for `message`.
+    pub(crate) fn verifies(&self, signature: &str, message: &[u8]) -> bool {
+        jsonwebtoken::crypto::verify(signature, message, &self.decoding, self.algorithm.as_jwt())
+            .unwrap_or(false)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("kid", &self.kid)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tries the two kinds of private key that sign tokens. The curve is checked: P-384 reads as an EC key too.
+fn private_key(pem: &[u8]) -> Result<(Algorithm, EncodingKey, Option<Jwk>), KeyError> {
+    let tries = [
+        (Algorithm::Es256, EncodingKey::from_ec_pem(pem), EllipticCurve::P256),
+        (Algorithm::EdDsa, EncodingKey::from_ed_pem(pem), EllipticCurve::Ed25519),
+    ];
+    for (algorithm, read, wanted) in tries {
+        let Ok(key) = read else { continue };
+        let Ok(jwk) = Jwk::from_encoding_key(&key, algorithm.as_jwt()) else { continue };
+        let curve = match &jwk.algorithm {
+            AlgorithmParameters::EllipticCurve(ec) => Some(&ec.curve),
+            AlgorithmParameters::OctetKeyPair(okp) => Some(&okp.curve),
+            _ => None,
+        };
+        // One signature for nothing: a key that is only almost right fails here and not at the first login.
+        let signs = jsonwebtoken::crypto::sign(b"", &key, algorithm.as_jwt()).is_ok();
+        if curve == Some(&wanted) && signs {
+            return Ok((algorithm, key, Some(jwk)));
+        }
+    }
+    Err(KeyError::WrongKind)
+}
+
+/// The keys in force: the first signs, all verify.
+#[derive(Debug, Clone)]
+pub struct KeyRing(Arc<[Key]>);
+
+impl KeyRing {
+    /// A ring of at least one key, no two under the same id.
+    pub fn new(keys: Vec<Key>) -> Result<Self, KeyError> {
+        if keys.is_empty() {
+            return Err(KeyError::NoKey);
+        }
+        for (n, key) in keys.iter().enumerate() {
+            if keys[..n].iter().any(|earlier| earlier.kid == key.kid) {
+                return Err(KeyError::SameKid { kid: key.kid.clone() });
+            }
+        }
+        Ok(Self(keys.into()))
+    }
+
+    /// The key that signs.
+    pub fn signing(&self) -> &Key {
+        &self.0[0]
+    }
+
+    /// Every key, the signing one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
+    }
+
+    pub(crate) fn find(&self, kid: &str) -> Option<&Key> {
+        self.0.iter().find(|key| key.kid == kid)
+    }
+
+    /// The key whose tokens start with `header`, as this crate writes it.
+    pub(crate) fn find_by_header(&self, header: &str) -> Option<&Key> {
+        self.0.iter().find(|key| key.header == header)
+    }
+}
+
+#[cfg(test)]
+mod tests;
