@@ -4,8 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells the wall-clock time. Token and session lives are counted on it.
 pub trait Clock: std::fmt::Debug + Send + Sync {
+    /// Milliseconds since the Unix epoch.
+    fn unix_millis(&self) -> u64;
+
     /// Seconds since the Unix epoch.
-    fn unix_secs(&self) -> u64;
+    fn unix_secs(&self) -> u64 {
+        self.unix_millis() / 1000
+    }
 }
 
 /// The clock of the operating system.
@@ -14,9 +19,10 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place where the time of day is read")]
-    fn unix_secs(&self) -> u64 {
+    fn unix_millis(&self) -> u64 {
         // A clock before 1970 counts as 1970: every token is then not yet valid, which fails closed.
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -42,7 +48,7 @@ impl ManualClock {
 }
 
 impl Clock for ManualClock {
-    fn unix_secs(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+    fn unix_millis(&self) -> u64 {
+        self.0.load(Ordering::SeqCst).saturating_mul(1000)
     }
 }

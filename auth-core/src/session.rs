@@ -1,5 +1,13 @@
 //! One login on one device, and where it is kept.
 
+mod memory;
+mod embedded;
+#[cfg(test)]
+mod tests;
+
+pub use embedded::{EmbeddedError, EmbeddedStore};
+pub use memory::MemoryStore;
+
 use async_trait::async_trait;
 
 use crate::{AppId, OpenId, SessionKey, Sid, UnionId};
@@ -33,26 +41,38 @@ pub struct Ended {
 }
 
 /// Where sessions are kept. A method that returns `Ok` has made its change durable, as far as the store can.
+///
+/// When a method fails, its change may or may not have been made: whoever needs to know asks again.
 #[async_trait]
 pub trait SessionStore: std::fmt::Debug + Send + Sync {
-    /// Keeps a new session.
+    /// Keeps a new session. The time is taken from its `logged_in_at`: a full store first removes a few of the
+    /// sessions that had expired by then. One that has already been ended stays ended: nothing is kept, and that is `Ok`.
     async fn put(&self, session: LoginSession) -> Result<(), StoreError>;
 
     /// The session with this id, if it is known, not ended and, at `now` (Unix seconds), not expired.
     async fn get(&self, sid: Sid, now: u64) -> Result<Option<LoginSession>, StoreError>;
 
-    /// Ends a session: removes it and remembers the end until `ended.until`. Ending twice is no error.
+    /// Ends a session: removes it and remembers the end until `ended.until`. Ending twice is no error,
+    /// nor is ending one that is not known; of several `until` the latest counts.
     async fn end(&self, ended: Ended) -> Result<(), StoreError>;
 
     /// Every end that must still be remembered at `now`. Read once, at start.
     async fn ended(&self, now: u64) -> Result<Vec<Ended>, StoreError>;
 
-    /// Removes at most `limit` entries that have expired at `now`; says how many went. Called from time to time.
+    /// Removes at most `limit` entries, sessions and ends together, that have passed at `now`; says how many went.
+    /// Called from time to time; fewer than `limit` means that nothing is left to remove.
     async fn sweep(&self, now: u64, limit: usize) -> Result<usize, StoreError>;
 
     /// Whether the store would take a session now.
     async fn check(&self) -> Result<(), StoreError>;
 }
+
+/// How many expired sessions a `put` into a full store removes to make room: enough for many logins to come, and
+/// few enough that one login does not wait for a spring clean.
+const MAKE_ROOM_MAX: usize = 256;
+
+/// The lowest id: where a range over `(time, sid)` starts.
+const FIRST_SID: Sid = Sid::from_bytes([0; Sid::BYTES]);
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

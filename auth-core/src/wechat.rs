@@ -1,4 +1,24 @@
 //! WeChat's server side, as a login meets it.
+//!
+//! A mini program's `wx.login` gives a [`LoginCode`]; [`CodeExchange`] asks WeChat who sent it, and [`WechatClient`] is
+//! the exchange that really asks. What WeChat's client side sends sealed or signed with the `session_key` is opened in
+//! [`open_data`] and checked in [`signature`].
+
+mod client;
+mod settings;
+mod answer;
+mod errcode;
+mod error;
+mod rid;
+
+pub mod open_data;
+
+pub mod signature;
+
+pub use client::WechatClient;
+pub use error::{AnswerProblem, ConnectFailure, ExchangeError, Refusal, Spent};
+pub use rid::Rid;
+pub use settings::{WechatSettings, WechatSettingsError};
 
 use async_trait::async_trait;
 
@@ -27,30 +47,10 @@ pub struct WechatUser {
 /// Exchanges login codes: WeChat itself, or a stand-in.
 #[async_trait]
 pub trait CodeExchange: std::fmt::Debug + Send + Sync {
-    /// Asks who sent `code`. The code is spent afterwards, unless the error says otherwise.
+    /// Asks who sent `code`. A code works once, and a refused exchange spends it too: after an error,
+    /// [`ExchangeError::code_spent`] says what is left of it.
+    ///
+    /// Dropping the future may spend the code for nothing: whoever serves a client that can hang up lets the exchange
+    /// run to its end in a task of its own.
     async fn exchange(&self, app: &WechatApp, code: &LoginCode) -> Result<WechatUser, ExchangeError>;
-}
-
-/// Whether a code can still be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spent {
-    /// y
-    Yes,
-    /// n
-    No,
-    /// m
-    Maybe,
-}
-/// Why an exchange gave no user.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ExchangeError {
-    /// Placeholder until the client lands.
-    #[error("not known")]
-    Interrupted,
-}
-impl ExchangeError {
-    /// p
-    pub fn code_spent(&self) -> Spent {
-        Spent::Maybe
-    }
 }
