@@ -1,6 +1,106 @@
 //! The config file: as written, then as used.
+//!
+//! file → texts with includes ([`include`]) → one table with places ([`merge`]) → the form as written ([`decode`]) → the form
+//! as used ([`check`]). Every stage notes its mistakes and goes on, so that one run names them all.
 
 mod checked;
+mod written;
 
-#[expect(unused_imports, reason = "consumers land next")]
+mod include;
+mod broken;
+mod merge;
+mod decode;
+mod shape;
+mod schema;
+mod check;
+mod reference;
+
+mod source;
+mod places;
+mod values;
+mod secrets;
+mod hidden;
+mod mistake;
+mod render;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::path::Path;
+
 pub(crate) use checked::*;
+pub(crate) use mistake::Mistakes;
+pub(crate) use reference::{reference_markdown, reference_markdown_chinese};
+pub(crate) use schema::schema;
+
+use secrets::Secrets;
+
+/// Who starts the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// An operator: `wxgate run`, `wxgate check`.
+    Normal,
+    /// A developer, with `wxgate dev`: secrets may stand in the file, and need not be good ones.
+    Dev,
+}
+
+/// Reads the config file at `path`, or says everything that is wrong with it.
+pub(crate) fn load(path: &Path, mode: Mode) -> Result<Checked, Mistakes> {
+    compile(path, include::read(path), mode, &secrets::Machine)
+}
+
+/// Reads the `text` of a config that the program carries along, under the name it has in the repository.
+pub(crate) fn load_text(name: &str, text: &str, mode: Mode) -> Result<Checked, Mistakes> {
+    let path = Path::new(name);
+    compile(path, include::read_from(path, text.as_bytes().to_vec()), mode, &secrets::Machine)
+}
+
+/// From texts to the form as used.
+fn compile(
+    path: &Path,
+    texts: include::Texts,
+    mode: Mode,
+    secrets: &dyn Secrets,
+) -> Result<Checked, Mistakes> {
+    let include::Texts { sources, mut mistakes, lost } = texts;
+    let unread = !mistakes.is_empty();
+    let mut broken = broken::Broken::default();
+    let table = merge::merged(&sources, &mut broken, &mut mistakes);
+    let hidden = hidden::hidden(&table, &sources, !broken.mistakes.is_empty());
+    let decoded = decode::decode(table);
+    let mut unsure = decoded.found.unsure;
+    unsure.append(&mut broken.unsure);
+    if lost {
+        unsure.push(String::new());
+    }
+    let mut cx = check::Context {
+        mode,
+        secrets,
+        places: &decoded.places,
+        unsure: &unsure,
+        unread,
+        broken: !broken.mistakes.is_empty(),
+        sources: &sources,
+        folder: path.parent().unwrap_or(Path::new("")),
+        mistakes: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let checked = check::check(decoded.file, &mut cx);
+    let (found, warnings) = (cx.mistakes, cx.warnings);
+    mistakes.extend(decoded.found.mistakes);
+    mistakes.extend(found);
+    // What is found on a line that is no TOML is not what was written there.
+    let line = |mistake: &mistake::Mistake| sources.line(&mistake.span).map(|line| line.span.start);
+    let lines: HashSet<_> = broken.mistakes.iter().map(line).collect();
+    mistakes.retain(|mistake| !lines.contains(&line(mistake)));
+    mistakes.extend(broken.mistakes);
+    let mistakes = Mistakes::new(mistakes, sources, hidden);
+    match checked {
+        Some(mut checked) if mistakes.list.is_empty() => {
+            checked.warnings = mistakes.one_line_each(&warnings);
+            Ok(checked)
+        }
+        _ => Err(mistakes),
+    }
+}

@@ -1,5 +1,6 @@
 //! The config as used: every value checked, every default filled in, every name resolved, every secret read.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::time::Duration;
 use auth_core::wechat::WechatApp;
 use http::header::HeaderName;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use secrecy::SecretSlice;
+use serde::{Deserialize, Serialize};
 
 /// The whole config. Field names follow the sections of the file.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(crate) struct Checked {
     pub(crate) upstreams: Vec<Upstream>,
     /// In the order of the file. Free of ties: a router built from them cannot conflict.
     pub(crate) routes: Vec<Route>,
+    /// What is allowed but looks wrong, one line each, with its place. To be logged at start.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// `[server]`: the public listeners and the limits of a client's connection.
@@ -78,7 +83,8 @@ pub(crate) struct Log {
 }
 
 /// How log lines look: `auto` is text on a terminal and JSON elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     Auto,
     Json,
@@ -203,6 +209,8 @@ pub(crate) struct Upstream {
     pub(crate) write_timeout: Duration,
     /// A kept-alive connection unused for this long is closed. Default 55 s: below the 60 s and more of common servers.
     pub(crate) idle_timeout: Duration,
+    /// A WebSocket through which neither side says anything for this long is closed. Default 10 min.
+    pub(crate) websocket_idle_timeout: Duration,
     /// How many servers are tried when one does not accept the connection. Default 3.
     pub(crate) tries: usize,
     /// The `Host` that the service sees; none: the client's.
@@ -217,7 +225,7 @@ pub(crate) enum ServerAddress {
 }
 
 /// `[[route]]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Route {
     /// For logs and metrics. Default: the path pattern, with the host or method before it where that tells routes apart.
     pub(crate) name: Arc<str>,
@@ -243,8 +251,10 @@ pub(crate) struct Route {
 }
 
 /// Who may pass a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Auth {
+    #[default]
     Required,
     Optional,
     Lenient,
@@ -260,8 +270,17 @@ pub(crate) enum HostPattern {
     Wildcard(String),
 }
 
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard(below) => write!(f, "*.{below}"),
+        }
+    }
+}
+
 /// A path pattern: `/exact`, `/prefix/*`, `/item/{id}/detail`, canonical in every literal segment.
-/// `/prefix/*` covers `/prefix` itself, `/prefix/` and everything below.
+/// `/prefix/*` covers `/prefix` itself, `/prefix/` and everything below. `/` and `/exact/` end in an empty literal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PathPattern {
     pub(crate) text: Arc<str>,
@@ -287,9 +306,11 @@ pub(crate) struct Rate {
 }
 
 /// Whose requests are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum RateKey {
     /// One user; an anonymous request counts by client address.
+    #[default]
     Openid,
     /// The client's address; IPv6 by /64.
     Address,

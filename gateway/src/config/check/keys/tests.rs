@@ -1,0 +1,65 @@
+//! Every kind of key that an operator may bring. They are made here: no private key belongs in a repository.
+
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaSigningAlgorithm};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::*;
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let lines: Vec<_> =
+        STANDARD.encode(der).as_bytes().chunks(64).map(|c| String::from_utf8_lossy(c).into_owned()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+fn ec(curve: &'static EcdsaSigningAlgorithm) -> Vec<u8> {
+    EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new()).unwrap().as_ref().to_vec()
+}
+
+fn wrong(text: &str) -> String {
+    key_wrong(text, Mode::Normal).map(|(message, _)| message).unwrap_or_default()
+}
+
+#[test]
+fn p256_and_ed25519_keys_in_pkcs8_are_taken() {
+    let random = SystemRandom::new();
+    assert_eq!(wrong(&pem("PRIVATE KEY", &ec(&ECDSA_P256_SHA256_FIXED_SIGNING))), "");
+    assert_eq!(wrong(&pem("PRIVATE KEY", Ed25519KeyPair::generate_pkcs8(&random).unwrap().as_ref())), "");
+    // The form without the public key, which is what openssl writes.
+    assert_eq!(wrong(&pem("PRIVATE KEY", Ed25519KeyPair::generate_pkcs8v1(&random).unwrap().as_ref())), "");
+    // Windows line ends, and space around the block.
+    assert_eq!(
+        wrong(&format!(
+            "\n {} ",
+            pem("PRIVATE KEY", &ec(&ECDSA_P256_SHA256_FIXED_SIGNING)).replace('\n', "\r\n")
+        )),
+        ""
+    );
+}
+
+#[test]
+fn every_other_key_is_refused_by_its_name() {
+    let rsa: Pkcs8V1Der<'_> = KeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
+    let good = pem("PRIVATE KEY", &ec(&ECDSA_P256_SHA256_FIXED_SIGNING));
+    for (text, why) in [
+        (pem("PRIVATE KEY", &ec(&ECDSA_P384_SHA384_FIXED_SIGNING)), "an EC key must be on the curve P-256"),
+        (pem("PRIVATE KEY", rsa.as_ref()), "an RSA key is not accepted"),
+        (pem("RSA PRIVATE KEY", b"x"), "an RSA key is not accepted"),
+        (pem("EC PRIVATE KEY", b"x"), "SEC 1"),
+        (format!("{}{}", pem("EC PARAMETERS", b"x"), pem("EC PRIVATE KEY", b"x")), "SEC 1"),
+        (pem("ENCRYPTED PRIVATE KEY", b"x"), "an encrypted key"),
+        (pem("PUBLIC KEY", b"x"), "a public key cannot sign"),
+        (pem("CERTIFICATE", b"x"), "a certificate is not a key"),
+        (pem("OPENSSH PRIVATE KEY", b"x"), "this kind of PEM"),
+        (format!("{good}{good}"), "several PEM blocks"),
+        (pem("PRIVATE KEY", b"not a key"), "not a private key that can be read"),
+        (good.replace("-----END", "----END"), "not a private key that can be read"),
+        (r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#.into(), "a JWK"),
+    ] {
+        let said = wrong(&text);
+        assert!(said.contains(why), "{why:?} for {said:?}");
+    }
+}

@@ -1,0 +1,178 @@
+//! `[store]`, `[wechat]`, `[login]`, `[endpoints]`, `[identity]`.
+
+use http::Uri;
+use http::header::HeaderName;
+
+use super::{Context, names, pattern, serving};
+use crate::config::checked::{Endpoints, Identity, Login, Segment, Store, Wechat};
+use crate::config::places::item;
+use crate::config::values::Time;
+use crate::config::written;
+
+pub(super) fn store(written: &written::Store, cx: &mut Context<'_>) -> Store {
+    let sessions_max = cx.within("store.sessions_max", written.sessions_max, 1..=1_000_000_000);
+    let path = written.path.as_deref();
+    match written.kind {
+        written::StoreKind::Memory => {
+            if path.is_some() {
+                cx.wrong(
+                    "store.path",
+                    "a store in memory has no file",
+                    "remove `path`, or set `kind = \"embedded\"`",
+                );
+            }
+            Store::Memory { sessions_max }
+        }
+        written::StoreKind::Embedded => {
+            if path.is_some_and(|path| path.is_empty() || path.contains('\0')) {
+                cx.wrong("store.path", "not a path of a file", "write \"wxgate.redb\", or leave it out");
+            }
+            Store::Embedded { path: cx.resolve_file(path.unwrap_or("wxgate.redb")), sessions_max }
+        }
+    }
+}
+
+pub(super) fn wechat(written: &written::Wechat, cx: &mut Context<'_>) -> Wechat {
+    if written.base_urls.is_empty() {
+        cx.missing("wechat.base_urls", "at least one address is needed", "leave it out for WeChat's own");
+    }
+    let mut base_urls = Vec::new();
+    for (index, text) in written.base_urls.iter().enumerate() {
+        match base_url(text) {
+            Ok(url) => base_urls.push(url),
+            Err((message, help)) => cx.wrong(&item("wechat.base_urls", index), message, help),
+        }
+    }
+    Wechat {
+        base_urls,
+        connect_timeout: serving::time(cx, "wechat.connect_timeout", written.connect_timeout),
+        timeout: serving::time(cx, "wechat.timeout", written.timeout),
+        concurrency: serving::count(cx, "wechat.concurrency", written.concurrency, 1, 10_000),
+    }
+}
+
+/// An address without a final slash.
+fn base_url(text: &str) -> Result<String, (&'static str, &'static str)> {
+    const EXAMPLE: &str = "write \"https://api.weixin.qq.com\"";
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let Ok(url) = text.parse::<Uri>() else { return Err(("not an address", EXAMPLE)) };
+    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+        return Err(("an address needs a scheme and a host", EXAMPLE));
+    };
+    if url.path() != "/" || url.query().is_some() || authority.as_str().contains('@') || text.contains('#') {
+        return Err(("an address is scheme, host and port only", EXAMPLE));
+    }
+    let ip = authority.host().trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let loopback = authority.host() == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
+    match scheme {
+        "https" => Ok(text.to_owned()),
+        "http" if loopback => Ok(text.to_owned()),
+        "http" => {
+            Err(("plain http is accepted on loopback only: the AppSecret would travel in the open", EXAMPLE))
+        }
+        _ => Err(("the scheme must be https", EXAMPLE)),
+    }
+}
+
+pub(super) fn login(written: &written::Login, cx: &mut Context<'_>) -> Login {
+    let replay = cx.within("login.replay", written.replay, Time::secs(0)..=Time::secs(300)).0;
+    Login { openid_in_answer: written.openid_in_answer, replay }
+}
+
+pub(super) fn endpoints(written: &written::Endpoints, cx: &mut Context<'_>) -> Endpoints {
+    let all = [
+        ("endpoints.login", &written.login),
+        ("endpoints.logout", &written.logout),
+        ("endpoints.session", &written.session),
+        ("endpoints.jwks", &written.jwks),
+    ];
+    for (number, (path, text)) in all.iter().enumerate().filter(|(_, (_, text))| !text.is_empty()) {
+        endpoint(path, text, cx);
+        if let Some((other, _)) = all[..number].iter().find(|(_, earlier)| earlier == text) {
+            let help = "give each endpoint a path of its own, or turn one off with \"\"";
+            cx.clash(path, "two endpoints have the same path", (*other, "the other one"), help);
+        }
+    }
+    let on = |text: &String| (!text.is_empty()).then(|| text.clone());
+    Endpoints {
+        login: on(&written.login),
+        logout: on(&written.logout),
+        session: on(&written.session),
+        jwks: on(&written.jwks),
+    }
+}
+
+fn endpoint(path: &str, text: &str, cx: &mut Context<'_>) {
+    match pattern::path(text) {
+        Err((message, help)) => cx.wrong(path, message, help),
+        Ok(found) if found.prefix || found.segments.iter().any(|s| matches!(s, Segment::Param(_))) => {
+            cx.wrong(
+                path,
+                "an endpoint is one path, without `*` or `{…}`",
+                "write a path such as \"/login\"",
+            );
+        }
+        Ok(_) => {}
+    }
+}
+
+pub(super) fn identity(written: &written::Identity, token: &[HeaderName], cx: &mut Context<'_>) -> Identity {
+    let mut seen = Vec::new();
+    let mut name = |key: &str, text: &str| {
+        let path = format!("identity.{key}");
+        identity_header(&path, text, token, &mut seen, cx)
+    };
+    let identity = Identity {
+        openid: name("openid", &written.openid),
+        appid: name("appid", &written.appid),
+        unionid: name("unionid", &written.unionid),
+        source: name("source", &written.source),
+        env: name("env", &written.env),
+        also_protected: {
+            let list = written.also_protected.iter().enumerate();
+            list.map(|(index, text)| name(&item("also_protected", index), text)).collect()
+        },
+        env_value: written.env_value.clone(),
+    };
+    if !identity.env_value.as_deref().is_none_or(is_value) {
+        cx.wrong(
+            "identity.env_value",
+            "must be 1 to 256 visible ASCII characters",
+            "write \"prod\", or leave it out",
+        );
+    }
+    identity
+}
+
+fn is_value(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// A header that clients may not set: so it can be none in which they send their token.
+fn identity_header(
+    path: &str,
+    text: &str,
+    token: &[HeaderName],
+    seen: &mut Vec<(String, String)>,
+    cx: &mut Context<'_>,
+) -> HeaderName {
+    let fallback = HeaderName::from_static("x-wx-invalid");
+    if text.eq_ignore_ascii_case("authorization") {
+        cx.wrong(path, "`authorization` is a header with a meaning of its own", "choose another name");
+        return fallback;
+    }
+    let Some(name) = names::header(path, text, cx) else { return fallback };
+    let alias = names::alias(name.as_str());
+    if token.iter().any(|header| names::alias(header.as_str()) == alias) {
+        let help = "a protected header is removed from every request: choose another name for one of the two";
+        cx.clash(path, "clients send their token in this header", ("token.headers", "named here"), help);
+    }
+    if let Some((_, other)) = seen.iter().find(|(known, _)| *known == alias) {
+        let help =
+            "services read `X-A`, `x_a` and `X.A` as one header: choose another name for one of the two";
+        let other = other.clone();
+        cx.clash(path, "two identity headers have the same name", (&other, "the other one"), help);
+    }
+    seen.push((alias, path.to_owned()));
+    name
+}

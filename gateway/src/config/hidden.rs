@@ -1,0 +1,82 @@
+//! Where secrets stand in the text of a config. No line that holds one is ever shown, whatever is wrong with it.
+
+use toml::de::DeValue;
+
+use super::merge::{Table, Value};
+use super::source::{SourceMap, Span};
+
+/// The places of all secrets. `broken`: the text is not TOML throughout, so the table does not tell all of them.
+pub(crate) fn hidden(table: &Table<'_>, sources: &SourceMap, broken: bool) -> Vec<Span> {
+    let mut spans = Vec::new();
+    in_table(table, false, &mut spans);
+    if broken {
+        sources.texts().for_each(|(text, base)| in_text(text, base, &mut spans));
+    }
+    spans
+}
+
+/// Whether what stands under this name may be a secret. Misspelt names must be caught too: so parts of a name suffice, and
+/// of an app nothing is shown but what is known to be none.
+fn secretive(name: &str) -> bool {
+    let name = name.to_lowercase();
+    if name == "app" {
+        return true;
+    }
+    ["secret", "key", "pass", "credential", "pem", "redis"].iter().any(|part| name.contains(part))
+}
+
+fn in_table(table: &Table<'_>, inside: bool, spans: &mut Vec<Span>) {
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        match value.get_ref() {
+            // These name a secret and hold none, unless someone mistook them for the place of the secret itself.
+            DeValue::String(text) if name == "env" || name == "file" => {
+                if inside && looks_secret(text) {
+                    spans.push(value.span());
+                }
+            }
+            DeValue::String(_) if name == "kid" || name == "appid" => {}
+            _ => in_value(value, inside || secretive(name), spans),
+        }
+    }
+}
+
+fn in_value(value: &Value<'_>, inside: bool, spans: &mut Vec<Span>) {
+    match value.get_ref() {
+        DeValue::Table(table) => in_table(table, inside, spans),
+        DeValue::Array(array) => array.iter().for_each(|value| in_value(value, inside, spans)),
+        _ if inside => spans.push(value.span()),
+        _ => {}
+    }
+}
+
+/// Whether a text that should name a variable or a file looks like a secret instead.
+pub(crate) fn looks_secret(text: &str) -> bool {
+    let hex = text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let has = |kind: fn(&char) -> bool| text.chars().any(|c| kind(&c));
+    let mixed = has(char::is_ascii_lowercase) && has(char::is_ascii_uppercase) && has(char::is_ascii_digit);
+    hex || (mixed && text.len() >= 24 && !text.contains(['/', '.']))
+        || text.contains("-----BEGIN")
+        || text.contains('\n')
+}
+
+/// Lines that hold a secretive word, the lines of apps, whole texts in triple quotes, and whole PEM blocks.
+fn in_text(text: &str, base: usize, spans: &mut Vec<Span>) {
+    let (mut inside, mut of_app, mut start) = (false, false, 0);
+    for line in text.split_inclusive('\n') {
+        let here = base + start..base + start + line.len();
+        start += line.len();
+        let edge = line.contains("\"\"\"") || line.contains("'''") || line.contains("-----");
+        let words = line.trim_start();
+        if words.starts_with('[') {
+            of_app = words.trim_start_matches(['[', ' ']).starts_with("app");
+        }
+        let app = (of_app && !words.starts_with(['[', 'a']))
+            || words.starts_with("app.")
+            || words.starts_with("app ");
+        if inside || edge || app || secretive(line) {
+            spans.push(here);
+        }
+        inside ^= edge;
+    }
+}

@@ -1,0 +1,187 @@
+//! The reference in Chinese. A test compares its keys with those of the schema.
+
+use super::{Kinds, Language};
+
+pub(super) const CHINESE: Language = Language {
+    intro: include_str!("intro.zh-CN.md"),
+    top: "文件顶层",
+    columns: ["配置项", "类型", "默认值", "说明"],
+    kinds: Kinds {
+        text: "文本",
+        number: "整数",
+        boolean: "true 或 false",
+        list_of: "列表：",
+        time: "时间",
+        size: "大小",
+        rate: "速率",
+        secret: "密钥",
+    },
+    meaning: |path, english| meaning(path).unwrap_or(english).to_owned(),
+};
+
+fn meaning(path: &str) -> Option<&'static str> {
+    MEANINGS.iter().find(|(key, _)| *key == path).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+pub(super) fn paths() -> Vec<&'static str> {
+    MEANINGS.iter().map(|(path, _)| *path).collect()
+}
+
+const MEANINGS: &[(&str, &str)] = &[
+    ("version", "配置格式的版本：1。必填，避免把以后的格式误读成现在的。"),
+    (
+        "include",
+        "引入的其他文件，如 `[\"conf.d/*.toml\"]`。路径以本文件所在目录为准；`*` 只能出现在最后一段；不允许 `..` 和绝对路径。表按键合并，路由列表依次相接，同一个键写在两处视为错误。只有主文件可以引入其他文件。",
+    ),
+    ("server", "对外的监听地址，以及客户端连接的各种限制。"),
+    ("server.listen", "接收流量的地址，格式 `ip:端口`。默认只监听本机，对外开放需要自己写明。"),
+    ("server.workers", "处理流量的线程数。省略时每个 CPU 核一个。"),
+    (
+        "server.trusted_proxies",
+        "只相信这些网段发来的 `X-Forwarded-For` 和 `X-Forwarded-Proto`，例如负载均衡。默认谁都不信，因为任何人都能写这些头。不允许信任全部地址（`/0`）。",
+    ),
+    ("server.header_timeout", "从请求头的第一个字节到最后一个字节的时限，慢速客户端不能占住连接更久。"),
+    ("server.keepalive_timeout", "空闲的长连接超过这个时间就关闭。"),
+    ("server.read_timeout", "读取请求体时，两次读取之间的最长间隔。"),
+    ("server.write_timeout", "客户端不读取时，单次写入的最长时间。"),
+    ("server.header_bytes_max", "请求行与请求头的总大小；超过返回 431。"),
+    ("server.target_bytes_max", "路径与查询串的总大小；超过返回 414。"),
+    (
+        "server.body_bytes_max",
+        "请求体大小上限，路由没有单独设置时生效；超过返回 413。请求体是流式转发的，上限大也不占内存。`\"0B\"` 表示不允许请求体。",
+    ),
+    (
+        "server.upstream_pool",
+        "到所有业务服务的空闲长连接总数。应大于并发请求的峰值，否则会不停地新建和关闭连接。",
+    ),
+    (
+        "server.drain_delay",
+        "收到 SIGTERM 后，就绪检查先变为失败，这段时间内仍接收新请求，让负载均衡来得及摘除本节点。",
+    ),
+    ("server.drain_timeout", "之后，正在处理的请求还有多长时间可以完成。"),
+    ("admin", "内部监听：健康检查、指标、会话管理。"),
+    ("admin.listen", "健康检查、指标和会话管理的地址。只接受回环地址，因为这个监听不要求任何凭证。"),
+    ("log", "记录哪些日志，以什么格式。"),
+    ("log.format", "日志格式：`auto` 在终端上输出文本，其他情况输出 JSON。"),
+    (
+        "log.level",
+        "最低日志级别：`error`、`warn`、`info`、`debug` 或 `trace`；也可以按模块设置，如 `\"info,wxgate=debug\"`。",
+    ),
+    ("log.access", "是否为每个请求记录一行。"),
+    ("token", "登录令牌：如何签名、有效多久、客户端放在哪里。"),
+    (
+        "token.keys",
+        "签名密钥，至少一把。第一把用于签发，所有密钥都可用于验证。轮换时把新密钥放在最前面，过了 `ttl` 再移除旧密钥。",
+    ),
+    (
+        "token.keys.kid",
+        "密钥在令牌和 JWKS 中的名字：1 到 64 个 `A-Z a-z 0-9 . _ -`。用过的名字不要再给另一把密钥。",
+    ),
+    ("token.keys.env", "保存密钥的环境变量名。"),
+    ("token.keys.file", "保存密钥的文件；相对路径以主配置文件所在目录为准。"),
+    ("token.keys.secret", "密钥本身。只有 `wxgate dev` 接受：配置文件太容易被复制或提交。"),
+    (
+        "token.ttl",
+        "令牌的有效期。有效期短，令牌被盗的损失就小；过半之后客户端会在 `X-Session-Token` 中收到新令牌。最长 30 天。",
+    ),
+    ("token.issuer", "`iss` 声明。其他签发者的令牌会被拒绝；每个环境请用不同的值。"),
+    ("token.leeway", "判断令牌时间时允许的时钟误差。最多 60 秒。"),
+    ("token.cache_entries", "记住多少个已验证的令牌，使签名只验一次；0 表示关闭缓存。每个最多占 1 KiB。"),
+    (
+        "token.headers",
+        "依次在这些请求头中查找令牌。`authorization` 表示 Bearer 方式，其他名字表示头的内容就是令牌。",
+    ),
+    (
+        "token.query",
+        "在设置了 `token_in_query` 的路由上，从这个查询参数读取令牌，供无法设置请求头的客户端使用。",
+    ),
+    ("session", "令牌背后的登录会话。"),
+    (
+        "session.lifetime",
+        "会话从登录起的最长时间，无论是否活跃；到期后客户端需要重新调用 `wx.login`。不能小于 `token.ttl`。",
+    ),
+    ("store", "会话保存在哪里。"),
+    ("store.kind", "`embedded` 是单节点上的一个文件，重启不丢失；`memory` 随进程结束而消失。"),
+    ("store.path", "`embedded` 使用的文件。省略时为 `wxgate.redb`。相对路径以主配置文件所在目录为准。"),
+    ("store.sessions_max", "最多同时保存的会话数；超过后拒绝登录，避免磁盘被写满。"),
+    ("wechat", "如何调用微信接口。"),
+    (
+        "wechat.base_urls",
+        "微信接口的地址。在请求还没有发出去时，失败会依次尝试下一个。只有回环地址可以使用明文 `http`，因为请求中带有 AppSecret。",
+    ),
+    ("wechat.connect_timeout", "与微信建立连接的时限。"),
+    ("wechat.timeout", "用 code 换取会话的总时限，包括重试。"),
+    ("wechat.concurrency", "同时进行的 code 换取请求数；更多的登录会排队等待。"),
+    ("login", "`/login` 的行为。"),
+    ("login.openid_in_answer", "登录应答中是否包含 openid。业务服务从网关得到 openid，客户端很少需要它。"),
+    (
+        "login.replay",
+        "同一个 code 在这段时间内会得到同一个会话，客户端没收到应答时直接重试即可；`\"0s\"` 表示关闭。最长 5 分钟，即 code 的有效期。",
+    ),
+    ("endpoints", "网关自己应答的路径，对所有域名有效。写成空文本表示关闭。"),
+    ("endpoints.login", "`POST` `wx.login` 得到的 code，返回令牌。"),
+    ("endpoints.logout", "`POST` 结束令牌对应的会话。"),
+    ("endpoints.session", "`GET` 返回调用者是谁、会话到何时。"),
+    ("endpoints.jwks", "`GET` 返回公钥，供自行验证签名的服务使用。"),
+    (
+        "identity",
+        "业务服务从这些请求头得知调用者是谁。每个请求和应答中的这些头，无论怎样拼写，都会先被删除，再由网关写入。默认名字与微信云托管相同，为它编写的服务无需修改。",
+    ),
+    ("identity.openid", "携带调用者 openid 的请求头。"),
+    ("identity.appid", "携带小程序 appid 的请求头。"),
+    ("identity.unionid", "携带 unionid 的请求头；微信返回了 unionid 才会设置。"),
+    ("identity.source", "说明身份来源的请求头。"),
+    ("identity.env", "携带环境名称的请求头。"),
+    ("identity.env_value", "`env` 请求头的值，如 `\"prod\"`。省略时不设置这个头。"),
+    ("identity.also_protected", "其他受保护的头：客户端不能设置，业务服务也不能返回。"),
+    ("app", "一个小程序。NAME 由你命名，供路由和日志使用。"),
+    ("app.appid", "小程序的 appid：`wx` 加 16 位小写十六进制字符。必填。"),
+    (
+        "app.secret",
+        "AppSecret：`{ env = \"变量名\" }` 或 `{ file = \"…\" }`；只有 `wxgate dev` 允许直接写内容。必填。",
+    ),
+    ("upstream", "网关后面的一个业务服务。NAME 由你命名，供路由和指标使用。"),
+    (
+        "upstream.servers",
+        "服务的各个实例，格式 `主机:端口`，至少一个。请求分摊到各实例，域名在后台解析。必填。",
+    ),
+    ("upstream.connect_timeout", "与实例建立连接的时限。"),
+    ("upstream.read_timeout", "读取应答时，两次读取之间的最长间隔。"),
+    ("upstream.write_timeout", "发送请求时，单次写入的最长时间。"),
+    (
+        "upstream.idle_timeout",
+        "空闲超过这个时间的长连接会被关闭。应小于服务端自己的超时，否则请求可能撞上正在关闭的连接。",
+    ),
+    ("upstream.websocket_idle_timeout", "WebSocket 双方都没有数据超过这个时间，连接会被关闭。"),
+    ("upstream.tries", "实例无法连接时，最多尝试几个实例。"),
+    ("upstream.host", "业务服务看到的 `Host`。省略时为客户端发来的值。"),
+    ("route", "哪些请求去哪里，谁可以访问。最具体的路由优先，与书写顺序无关；两条路由不分先后视为错误。"),
+    ("route.name", "日志和指标中的名字。省略时用路径；需要区分时前面加上方法和域名。"),
+    (
+        "route.hosts",
+        "域名，如 `\"shop.example.com\"` 或 `\"*.example.com\"`（恰好多一级），不带端口。省略时不限域名。",
+    ),
+    ("route.path", "`/exact`、`/prefix/*`（前缀本身及其下所有路径）或 `/item/{id}`（任意一段）。必填。"),
+    ("route.methods", "方法，如 `[\"GET\", \"POST\"]`。省略时不限方法。"),
+    ("route.upstream", "业务服务的名字。除 `auth = \"deny\"` 外必填。"),
+    (
+        "route.auth",
+        "谁可以通过。`required`：令牌有效的调用者。`optional`：没有令牌也可以，但无效的令牌会被拒绝。`lenient`：无效的令牌当作没有令牌。`none`：不检查令牌，业务服务得不到身份。`deny`：一律拒绝。",
+    ),
+    ("route.apps", "只允许这些小程序的用户。省略时不限；空列表表示谁都不允许。"),
+    ("route.websocket", "请求是否可以升级为 WebSocket。"),
+    ("route.strip_prefix", "转发前从路径中去掉的前缀：必须是 `path` 开头的若干个完整的固定段。"),
+    ("route.rate", "一段时间内允许多少请求。省略时不限。"),
+    (
+        "route.rate.per",
+        "按什么计数。`openid`：每个用户；未登录的请求按地址计数。`address`：每个客户端地址，IPv6 按 /64。",
+    ),
+    ("route.rate.limit", "每秒、每分钟或每小时的请求数，如 `\"20/s\"`。必填。"),
+    ("route.body_bytes_max", "本路由的请求体大小上限；超过返回 413。省略时为 `server.body_bytes_max`。"),
+    (
+        "route.token_in_query",
+        "是否允许用查询参数 `token.query` 携带令牌。网址会留在日志和历史记录里，只在客户端无法设置请求头时开启。",
+    ),
+    ("route.forward_token", "业务服务是否能看到令牌。信任身份请求头的服务不需要它。"),
+];

@@ -1,0 +1,165 @@
+//! Secrets: where they come from, which are refused, and that none is ever shown.
+
+use super::{Vault, completed, load_with, told};
+use crate::config::Mode;
+
+const SHOP: &str = "f3c1a97be0d2456889ab10c7d35e6f42";
+
+/// What is said about this AppSecret.
+fn app_secret(text: &str) -> Vec<String> {
+    let mut vault = Vault::full();
+    vault.env.insert("SHOP_SECRET", text.into());
+    load_with(&completed(""), Mode::Normal, &vault).map_or_else(|mistakes| told(&mistakes), |_| Vec::new())
+}
+
+/// What is said about this key.
+fn key(text: &str) -> Vec<String> {
+    let vault = Vault::full().with_file("/etc/wxgate/key", text, 0o600);
+    let text = completed("[token]\nkeys = [{ kid = 'a', file = 'key' }]\n");
+    load_with(&text, Mode::Normal, &vault).map_or_else(|mistakes| told(&mistakes), |_| Vec::new())
+}
+
+#[track_caller]
+fn is_refused(told: &[String], why: &str) {
+    assert!(matches!(told, [one] if one.contains(why)), "{told:?} should say {why:?}");
+}
+
+#[test]
+fn an_app_secret_that_is_none_is_refused() {
+    for placeholder in [
+        "changeme",
+        "secret",
+        "your-app-secret",
+        "<AppSecret>",
+        "00000000000000000000000000000000",
+        "0123456789abcdef0123456789abcdef",
+    ] {
+        is_refused(&app_secret(placeholder), "app.shop.secret: the AppSecret is");
+    }
+    for empty in ["", "\n", "  \n"] {
+        is_refused(&app_secret(empty), "app.shop.secret: the secret is empty");
+    }
+    is_refused(&app_secret(&format!("{SHOP} ")), "holds spaces");
+    assert!(app_secret(&format!("{SHOP}\r\n")).is_empty());
+}
+
+#[test]
+fn a_secret_must_be_where_the_file_says() {
+    let said = |secret: &str, vault: &Vault| {
+        let text = completed(&format!("[app.shop]\nappid = 'wx1111111111111111'\nsecret = {secret}\n"));
+        load_with(&text, Mode::Normal, vault).map_or_else(|mistakes| told(&mistakes), |_| Vec::new())
+    };
+    let vault = Vault::full()
+        .with_file("/etc/wxgate/secrets/shop", SHOP, 0o600)
+        .with_file("/empty", "\n", 0o600)
+        .with_file("/large", &"x".repeat((64 << 10) + 1), 0o600);
+    assert!(said("{ file = 'secrets/shop' }", &vault).is_empty(), "relative to the main file");
+    is_refused(&said("{ env = 'GONE' }", &vault), "the environment variable `GONE` is not set");
+    is_refused(&said("{ file = '/gone' }", &vault), "cannot read /gone");
+    is_refused(&said("{ file = '/empty' }", &vault), "the secret is empty");
+    is_refused(&said("{ file = '/large' }", &vault), "is larger than 64 KiB");
+    is_refused(&said("{}", &vault), "name exactly one place");
+    is_refused(&said("{ env = 'A', file = 'b' }", &vault), "name exactly one place");
+    is_refused(&said("{ evn = 'A' }", &vault), "app.shop.secret.evn: unknown key");
+    is_refused(&said("'f3c1a97be0d2456889ab10c7d35e6f42'", &vault), "is accepted under `wxgate dev` only");
+    is_refused(&said("{ env = 'f3c1a97be0d2456889ab10c7d35e6f42' }", &vault), "takes the name of a variable");
+    is_refused(&said("5", &vault), "expected a secret such as");
+}
+
+#[test]
+fn a_file_that_others_can_read_is_a_warning() {
+    let text = completed("[token]\nkeys = [{ kid = 'a', file = '/run/secrets/key' }]\n");
+    let vault = |mode| Vault::full().with_file("/run/secrets/key", "q7Jm0m8YQ4yqk0Pq3mQ5tq0m0Z9S7c2X", mode);
+    let warnings = |mode| load_with(&text, Mode::Normal, &vault(mode)).unwrap().warnings;
+    assert!(warnings(0o600).is_empty() && warnings(0o400).is_empty());
+    for mode in [0o644, 0o640, 0o604] {
+        let said = warnings(mode);
+        assert!(matches!(&said[..], [one] if one.contains("can be read by other users")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_weak_key_is_refused() {
+    is_refused(&key(&"k".repeat(31)), "an HMAC secret needs 32 bytes or more, this one has 31");
+    is_refused(&key(&"k".repeat(32)), "the key is a repeated pattern");
+    is_refused(&key("abcd1234abcd1234abcd1234abcd1234abcd"), "the key is a repeated pattern");
+    is_refused(&key("changeme-changeme-please-changeme-now"), "the key is a placeholder");
+    is_refused(&key("a-string-secret-at-least-256-bits-long"), "the key is a placeholder");
+    is_refused(&key("abcdefghijklmnopqrstuvwxyz0123456789"), "the key is a sequence");
+    assert!(key("Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e\n").is_empty());
+}
+
+#[test]
+fn the_secrets_of_the_development_config_are_known() {
+    let text = include_str!("../../../../config/dev.toml");
+    let quoted = |line: &str| line.rsplit('"').nth(1).map(str::to_owned);
+    let secrets: Vec<_> =
+        text.lines().filter(|line| line.contains("secret = \"")).filter_map(quoted).collect();
+    assert!(secrets.len() >= 3, "{secrets:?}");
+    for secret in secrets {
+        assert_eq!(app_secret(&secret).len(), 1, "{secret} passed as an AppSecret");
+        assert_eq!(key(&secret).len(), 1, "{secret} passed as a key");
+    }
+}
+
+#[test]
+fn under_dev_a_secret_may_stand_in_the_file() {
+    let text = completed(
+        "[token]\nkeys = [{ kid = 'a', secret = 'changeme-changeme-changeme-changeme' }]\n[app.shop]\nappid = 'wx1111111111111111'\nsecret = 'secret'\n",
+    );
+    assert_eq!(load_with(&text, Mode::Dev, &Vault::full()).unwrap().apps[0].wechat.secret.expose(), "secret");
+    assert_eq!(load_with(&text, Mode::Normal, &Vault::full()).unwrap_err().list.len(), 2);
+    let short = completed("[token]\nkeys = [{ kid = 'a', secret = 'short' }]\n");
+    is_refused(&told(&load_with(&short, Mode::Dev, &Vault::full()).unwrap_err()), "needs 32 bytes");
+}
+
+/// Files that hold a plain secret, each with some mistake near it. Whatever is wrong, it is never shown.
+#[test]
+fn no_secret_is_ever_shown() {
+    let app = |lines: &str| format!("[app.shop]\n{lines}\n");
+    let texts = [
+        app(&format!("appid = 'x'\nsecret = '{SHOP}'")),
+        app(&format!("secret = '{SHOP}")),
+        app(&format!("secret = {SHOP}")),
+        app(&format!("secret {SHOP}")),
+        app(&format!("secert = '{SHOP}")),
+        app(&format!("secert '{SHOP}'")),
+        format!("app.shop.secert = '{SHOP}\n"),
+        app(&format!("secret = \"\"\"\n\\q{SHOP}\n\"\"\"")),
+        app(&format!("secret = ['{SHOP}']")),
+        app(&format!("secret = {{ env = '{SHOP}' }}")),
+        app(&format!("secret = {{ file = '{SHOP}' }}")),
+        app(&format!("secret = {{ plain = '{SHOP}' }}")),
+        app(&format!("secert = '{SHOP}'")),
+        app(&format!("app_secret = '{SHOP}'")),
+        app(&format!("appid = 5\npassword = '{SHOP}'")),
+        format!("app = {{ shop = {{ appid = 'x', secret = '{SHOP}' }} }}\n"),
+        format!("app = {{ shop = {{ appid = 'x' secret = '{SHOP}' }} }}\n"),
+        format!("[token]\nkeys = [{{ kid = 'a b', secret = '{SHOP}' }}]\n"),
+        format!("[token]\nkeys = [{{ kid = 'a' secret = '{SHOP}' }}]\n"),
+        format!("[token]\nkeys = ['{SHOP}']\n"),
+        format!("[token]\nkey = '{SHOP}'\n"),
+        format!("[token]\nkeys = [{{ kid = 'a', secret = \"\"\"\n{SHOP}\n\"\"\" }}\n\n[log]\nlevel =\n"),
+        format!("[token]\nkeys = [{{ kid = 'a', secret = \"\"\"\n{SHOP}"),
+        format!("[store]\nredis = 'redis://:{SHOP}@host'\n"),
+    ];
+    for text in texts {
+        for mode in [Mode::Normal, Mode::Dev] {
+            let mistakes = load_with(&format!("version = 2\n{text}"), mode, &Vault::full()).unwrap_err();
+            for shown in [mistakes.render(false), mistakes.render(true), format!("{mistakes:?}")] {
+                assert!(!shown.contains(SHOP), "shown for\n{text}\n{shown}");
+            }
+            assert!(mistakes.list.len() > 1 && mistakes.to_string().contains("wxgate.toml:"), "{mistakes}");
+        }
+    }
+}
+
+#[test]
+fn a_checked_config_prints_no_secret() {
+    let text = completed("[app.shop]\nappid = 'wx1111111111111111'\nsecret = { env = 'SHOP_SECRET' }\n");
+    let printed = format!("{:?}", load_with(&text, Mode::Normal, &Vault::full()).unwrap());
+    assert!(
+        printed.contains("wx1111111111111111") && !printed.contains(SHOP) && !printed.contains("Zt8rV0"),
+        "{printed}"
+    );
+}

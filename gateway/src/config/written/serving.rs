@@ -1,0 +1,97 @@
+//! `[server]`, `[admin]`, `[log]`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::checked::LogFormat;
+use crate::config::values::{Size, Time};
+
+/// `[server]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Addresses that take traffic, as `ip:port`. The default is this machine only, until you say otherwise.
+    pub(crate) listen: Vec<String>,
+    /// Threads that carry traffic. Left out: one per core.
+    pub(crate) workers: Option<u64>,
+    /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, such as the load balancer's. The default is
+    /// nobody: anyone could write these headers. All addresses at once (`/0`) are refused.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// From the first to the last byte of a request head: a slow client cannot hold a connection for longer.
+    pub(crate) header_timeout: Time,
+    /// An idle kept-alive connection is closed after this.
+    pub(crate) keepalive_timeout: Time,
+    /// The longest pause between two reads of a request body.
+    pub(crate) read_timeout: Time,
+    /// The longest single write to a client that does not read.
+    pub(crate) write_timeout: Time,
+    /// Request line and headers together; more is refused with 431.
+    pub(crate) header_bytes_max: Size,
+    /// Path and query together; more is refused with 414.
+    pub(crate) target_bytes_max: Size,
+    /// A request body, where its route says nothing; more is refused with 413. Bodies are streamed, never held, so a
+    /// large limit costs no memory. `"0B"` allows no body.
+    pub(crate) body_bytes_max: Size,
+    /// Idle kept-alive connections to all upstreams together. Set it above the peak of concurrent requests, or
+    /// connections are opened and closed all the time.
+    pub(crate) upstream_pool: u64,
+    /// After SIGTERM: how long readiness is already off while new requests are still taken. Give a load balancer the
+    /// time that it needs to notice.
+    pub(crate) drain_delay: Time,
+    /// After that: how long running requests may take to finish.
+    pub(crate) drain_timeout: Time,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec!["127.0.0.1:8080".into()],
+            workers: None,
+            trusted_proxies: Vec::new(),
+            header_timeout: Time::secs(10),
+            keepalive_timeout: Time::secs(75),
+            read_timeout: Time::secs(30),
+            write_timeout: Time::secs(60),
+            header_bytes_max: Size(32 << 10),
+            target_bytes_max: Size(8 << 10),
+            body_bytes_max: Size(1 << 30),
+            upstream_pool: 1024,
+            drain_delay: Time::secs(0),
+            drain_timeout: Time::secs(30),
+        }
+    }
+}
+
+/// `[admin]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    /// Where health, metrics and sessions are served. Only a loopback address is accepted: this listener asks for no
+    /// credential.
+    pub(crate) listen: String,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9090".into() }
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// How log lines look: `auto` is text on a terminal and JSON elsewhere.
+    pub(crate) format: LogFormat,
+    /// The least level that is logged: `error`, `warn`, `info`, `debug` or `trace`, and per part of the program as in
+    /// `"info,wxgate=debug"`.
+    pub(crate) level: String,
+    /// Whether each request gets a line.
+    pub(crate) access: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, level: "info".into(), access: true }
+    }
+}

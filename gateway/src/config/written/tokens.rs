@@ -1,0 +1,204 @@
+//! `[token]`, `[session]`, `[store]`, `[wechat]`, `[login]`, `[endpoints]`, `[identity]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::values::{Plain, Time};
+
+/// `[token]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Token {
+    /// The signing keys, at least one. The first signs, all verify: put a new key in front, and remove the old one when
+    /// `ttl` has passed.
+    pub(crate) keys: Vec<TokenKey>,
+    /// How long a token lives. A short life bounds the harm of a stolen token; clients get a new one in
+    /// `X-Session-Token` past half of it. At most 30 days.
+    pub(crate) ttl: Time,
+    /// The `iss` claim. Tokens of another issuer are refused; give each environment its own.
+    pub(crate) issuer: String,
+    /// How far clocks may differ when a token's times are judged. At most 60 seconds.
+    pub(crate) leeway: Time,
+    /// Verified tokens remembered, so that a signature is checked once; 0 turns the cache off. One costs at most 1 KiB.
+    pub(crate) cache_entries: u64,
+    /// Headers searched for a token, in this order. `authorization` means the Bearer scheme, any other name the bare
+    /// token.
+    pub(crate) headers: Vec<String>,
+    /// The query parameter searched on routes with `token_in_query`, for clients that cannot set a header.
+    pub(crate) query: String,
+}
+
+impl Default for Token {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            ttl: Time::secs(2 * 3600),
+            issuer: "wxgate".into(),
+            leeway: Time::secs(5),
+            cache_entries: 100_000,
+            headers: vec!["authorization".into()],
+            query: "token".into(),
+        }
+    }
+}
+
+/// One of `token.keys`: its name, and exactly one of `env`, `file` and `secret`. It is a private key in PEM (PKCS#8,
+/// P-256 or Ed25519) or else an HMAC secret of at least 32 bytes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenKey {
+    /// The key's name in tokens and in the JWKS: 1 to 64 of `A-Z a-z 0-9 . _ -`. Never give a name to a second key.
+    pub(crate) kid: Option<String>,
+    /// The environment variable that holds the key.
+    pub(crate) env: Option<String>,
+    /// The file that holds the key; a relative path counts from the folder of the main config file.
+    pub(crate) file: Option<String>,
+    /// The key itself. Only `wxgate dev` accepts it: a config file is copied and committed too easily.
+    #[schemars(with = "Option<String>")]
+    pub(crate) secret: Option<Plain>,
+}
+
+/// `[session]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Session {
+    /// A session ends this long after its login, however busy it is; then the client calls `wx.login` again. Not below
+    /// `token.ttl`.
+    pub(crate) lifetime: Time,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { lifetime: Time::secs(30 * 86_400) }
+    }
+}
+
+/// `[store]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Store {
+    /// `embedded` is one file on one node and survives a restart; `memory` is gone with the process.
+    pub(crate) kind: StoreKind,
+    /// The file of the embedded store. Left out: `wxgate.redb`. A relative path counts from the folder of the main
+    /// config file.
+    pub(crate) path: Option<String>,
+    /// Sessions kept at once; a login beyond that is refused, so that logins cannot fill the disk.
+    pub(crate) sessions_max: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { kind: StoreKind::Embedded, path: None, sessions_max: 1_000_000 }
+    }
+}
+
+/// `store.kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoreKind {
+    Memory,
+    Embedded,
+}
+
+/// `[wechat]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Wechat {
+    /// Where WeChat's API is. Tried in turn while nothing could be sent. Plain `http` is accepted on loopback only: the
+    /// AppSecret travels in these requests.
+    pub(crate) base_urls: Vec<String>,
+    /// To open a connection to WeChat.
+    pub(crate) connect_timeout: Time,
+    /// For one exchange of a code, retries included.
+    pub(crate) timeout: Time,
+    /// Exchanges under way at once; further logins wait for a place.
+    pub(crate) concurrency: u64,
+}
+
+impl Default for Wechat {
+    fn default() -> Self {
+        Self {
+            base_urls: vec!["https://api.weixin.qq.com".into(), "https://api2.weixin.qq.com".into()],
+            connect_timeout: Time::secs(2),
+            timeout: Time::secs(8),
+            concurrency: 64,
+        }
+    }
+}
+
+/// `[login]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Login {
+    /// Whether the answer tells the client its openid. The services learn it from the gateway, so a client rarely needs
+    /// it.
+    pub(crate) openid_in_answer: bool,
+    /// How long the same code gives its session again. A client that lost the answer may then simply repeat itself;
+    /// `"0s"` turns this off. At most 5 minutes, the life of a code.
+    pub(crate) replay: Time,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { openid_in_answer: false, replay: Time::secs(60) }
+    }
+}
+
+/// `[endpoints]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Endpoints {
+    /// `POST` a code of `wx.login` here; the answer is a token.
+    pub(crate) login: String,
+    /// `POST` here ends the session of the token.
+    pub(crate) logout: String,
+    /// `GET` here tells the caller who it is, and until when.
+    pub(crate) session: String,
+    /// `GET` here gives the public keys, for services that check signatures themselves.
+    pub(crate) jwks: String,
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self {
+            login: "/login".into(),
+            logout: "/logout".into(),
+            session: "/session".into(),
+            jwks: "/.well-known/jwks.json".into(),
+        }
+    }
+}
+
+/// `[identity]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Identity {
+    /// The header with the caller's openid.
+    pub(crate) openid: String,
+    /// The header with the appid of the mini program.
+    pub(crate) appid: String,
+    /// The header with the unionid, set when WeChat told it.
+    pub(crate) unionid: String,
+    /// The header that says where the identity comes from.
+    pub(crate) source: String,
+    /// The header with the environment's name.
+    pub(crate) env: String,
+    /// The value of the `env` header, such as `"prod"`. Left out: the header is not set.
+    pub(crate) env_value: Option<String>,
+    /// Further headers that clients may not set and services may not answer with.
+    pub(crate) also_protected: Vec<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            openid: "x-wx-openid".into(),
+            appid: "x-wx-appid".into(),
+            unionid: "x-wx-unionid".into(),
+            source: "x-wx-source".into(),
+            env: "x-wx-env".into(),
+            env_value: None,
+            also_protected: Vec::new(),
+        }
+    }
+}
