@@ -1,0 +1,43 @@
+//! `wxgate keygen`.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use auth_core::keys::{Algorithm, generate};
+use secrecy::ExposeSecret;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Keygen {
+    /// The algorithm: services that verify tokens themselves need es256 or eddsa
+    #[arg(long, value_enum, default_value = "hs256")]
+    alg: Alg,
+    /// Write to this new file, readable by you alone, instead of printing
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Alg {
+    Hs256,
+    Es256,
+    Eddsa,
+}
+
+impl Keygen {
+    pub(super) fn execute(&self) -> anyhow::Result<()> {
+        let key = generate(match self.alg {
+            Alg::Hs256 => Algorithm::Hs256,
+            Alg::Es256 => Algorithm::Es256,
+            Alg::Eddsa => Algorithm::EdDsa,
+        });
+        let text = format!("{}\n", key.expose_secret().trim_end());
+        let Some(path) = &self.out else { return super::say(&text) };
+        // A key that is there may be in use: it is never overwritten.
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut file = file.with_context(|| format!("{} cannot be made", path.display()))?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! How long a request is must have one answer (RFC 9112 §6.3). pingora accepts some requests that have two.
+
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, TRANSFER_ENCODING};
+
+use crate::denied::Denied;
+
+/// Refuses doubled and contradictory lengths, and every transfer coding but `chunked` alone. `raw_head` is the head as
+/// it came: pingora drops a `Content-Length` beside a `Transfer-Encoding` before anyone can see that both were there.
+pub(crate) fn check(headers: &HeaderMap, raw_head: &[u8]) -> Result<(), Denied> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    let doubled =
+        lengths.next().is_some() || codings.next().is_some() || length.is_some() && coding.is_some();
+    if doubled || coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Denied::BadFraming);
+    }
+    if coding.is_some() && has_line(raw_head, b"content-length") {
+        return Err(Denied::BadFraming);
+    }
+    let expects_other = |value: &http::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get(EXPECT).is_some_and(expects_other) { Err(Denied::BadExpectation) } else { Ok(()) }
+}
+
+/// Whether a raw head has a line of this name, in any case.
+fn has_line(raw_head: &[u8], name: &[u8]) -> bool {
+    raw_head.split(|b| *b == b'\n').any(|line| {
+        let line = line.split(|b| *b == b':').next().unwrap_or_default();
+        line.trim_ascii().eq_ignore_ascii_case(name)
+    })
+}
+
+/// The length that the request announces, in bytes.
+pub(crate) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(lines: &[(&'static str, &'static str)]) -> Result<(), Denied> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        check(&headers, b"")
+    }
+
+    #[test]
+    fn a_request_has_one_length() {
+        assert_eq!(checked(&[]), Ok(()));
+        assert_eq!(checked(&[("content-length", "5")]), Ok(()));
+        assert_eq!(checked(&[("transfer-encoding", "Chunked"), ("expect", "100-continue")]), Ok(()));
+        for wrong in [
+            &[("content-length", "5"), ("content-length", "5")][..],
+            &[("content-length", "5"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", ",chunked")],
+            &[("transfer-encoding", "identity")],
+        ] {
+            assert_eq!(checked(wrong), Err(Denied::BadFraming), "{wrong:?}");
+        }
+        assert_eq!(checked(&[("expect", "foo")]), Err(Denied::BadExpectation));
+    }
+
+    #[test]
+    fn a_length_that_pingora_dropped_is_still_seen() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRANSFER_ENCODING, "chunked".parse().unwrap());
+        let raw = |text: &'static str| check(&headers, text.as_bytes());
+        assert_eq!(
+            raw("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nX: content-length: 5\r\n\r\n"),
+            Ok(())
+        );
+        assert_eq!(
+            raw("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-LENGTH:5\r\n\r\n"),
+            Err(Denied::BadFraming)
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! What Prometheus reads on the private listener. Every label value comes from the config or from a fixed list.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    /// The counters of `requests` that each route has used, found without hashing: one slot for each route.
+    known: Vec<RwLock<Vec<Known>>>,
+    routes: Vec<String>,
+    auth: Family<AuthLabels, Counter>,
+    auth_passed: Counter,
+    pub(crate) cache_hits: Gauge,
+    pub(crate) cache_misses: Gauge,
+    pub(crate) cache_entries: Gauge,
+    pub(crate) revocations: Gauge,
+    pub(crate) ready: Gauge,
+    logins: Family<LoginLabels, Counter>,
+    wechat_seconds: Histogram,
+    upstream_seconds: Vec<Histogram>,
+}
+
+/// Status, outcome, and their counter.
+type Known = (u16, &'static str, Counter);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    status: u16,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuthLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LoginLabels {
+    app: String,
+    result: &'static str,
+    errcode: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+impl Metrics {
+    /// Metrics for these routes (by slot, the own endpoints included) and upstreams.
+    pub(crate) fn new(routes: Vec<String>, upstreams: &[String], registry: &mut Registry) -> Self {
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("wxgate_requests", "Requests by route, status and outcome", requests.clone());
+        let auth = Family::<AuthLabels, Counter>::default();
+        registry.register("wxgate_auth", "Authentications by result", auth.clone());
+        let auth_passed = auth.get_or_create(&AuthLabels { result: "ok" }).clone();
+        let logins = Family::<LoginLabels, Counter>::default();
+        registry.register("wxgate_logins", "Logins by app, result and WeChat's errcode", logins.clone());
+        let wechat_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 11));
+        registry.register_with_unit(
+            "wxgate_wechat",
+            "Time of one login at WeChat",
+            Unit::Seconds,
+            wechat_seconds.clone(),
+        );
+        let by_upstream = Family::<UpstreamLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 2.0, 16))
+        });
+        registry.register_with_unit(
+            "wxgate_upstream",
+            "Time from the request to a service to the head of its answer",
+            Unit::Seconds,
+            by_upstream.clone(),
+        );
+        let upstream_seconds = upstreams
+            .iter()
+            .map(|name| by_upstream.get_or_create(&UpstreamLabels { upstream: name.clone() }).clone());
+        let known = routes.iter().map(|_| RwLock::default()).collect();
+        Self {
+            requests,
+            known,
+            auth,
+            auth_passed,
+            cache_hits: gauge(
+                registry,
+                "wxgate_token_cache_hits",
+                "Tokens verified before and remembered, since start",
+            ),
+            cache_misses: gauge(registry, "wxgate_token_cache_misses", "Tokens verified anew, since start"),
+            cache_entries: gauge(registry, "wxgate_token_cache_entries", "Tokens remembered, roughly"),
+            revocations: gauge(
+                registry,
+                "wxgate_revocations",
+                "Ended sessions whose token could still be valid",
+            ),
+            ready: gauge(registry, "wxgate_ready", "1 when /readyz says yes"),
+            logins,
+            wechat_seconds,
+            upstream_seconds: upstream_seconds.collect(),
+            routes,
+        }
+    }
+
+    /// Counts a finished request.
+    pub(crate) fn request(&self, slot: usize, status: u16, outcome: &'static str) {
+        let is_it = |(known_status, known_outcome, _): &&Known| {
+            *known_status == status && std::ptr::eq(*known_outcome, outcome)
+        };
+        let known = &self.known[slot];
+        if let Some((_, _, counter)) = known.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it)
+        {
+            counter.inc();
+            return;
+        }
+        let labels = RequestLabels { route: self.routes[slot].clone(), status, outcome };
+        let counter = self.requests.get_or_create(&labels).clone();
+        counter.inc();
+        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < 64 {
+            known.push((status, outcome, counter));
+        }
+    }
+
+    pub(crate) fn auth_passed(&self) {
+        self.auth_passed.inc();
+    }
+
+    /// `result` is `anonymous` or a reason code.
+    pub(crate) fn auth(&self, result: &'static str) {
+        self.auth.get_or_create(&AuthLabels { result }).inc();
+    }
+
+    /// `errcode` is of WeChat's own table, `other`, or empty.
+    pub(crate) fn login(&self, app: &str, result: &'static str, errcode: String, took: Duration) {
+        self.logins.get_or_create(&LoginLabels { app: app.to_owned(), result, errcode }).inc();
+        self.wechat_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn upstream(&self, upstream: usize, took: Duration) {
+        self.upstream_seconds[upstream].observe(took.as_secs_f64());
+    }
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    registry.register(name, help, gauge.clone());
+    gauge
+}

@@ -1,0 +1,388 @@
+//! THE WAY of a request. Whoever reads this file from top to bottom knows what can happen, and in which order.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HOST, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::context::{Context, RequestId, RequestIds};
+use crate::denied::Denied;
+use crate::guard::HeadGuard;
+use crate::in_flight::InFlight;
+use crate::snapshot::Snapshot;
+use crate::steps::inject::{Provenance, remove_token};
+use crate::steps::log::{AccessLog, Line};
+use crate::steps::policy::{Permit, permit};
+use crate::steps::route::{Destination, Endpoint};
+use crate::steps::{authenticate, log};
+use crate::target::{self, BadTarget, canonical};
+use crate::{address, endpoints, framing, reply, websocket};
+
+/// The proxy: one for all public listeners.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) in_flight: InFlight,
+    /// Set when the process is about to end: answers then tell their clients to connect anew, elsewhere.
+    pub(crate) draining: Arc<AtomicBool>,
+}
+
+/// How long what is left of a refused upload is read, so that its sender gets to see the answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What steps 1 to 3 decide.
+enum Way {
+    /// To an upstream, by the permit in the context.
+    Onward,
+    /// Answered here.
+    Endpoint(Endpoint),
+}
+
+impl Proxy {
+    /// Steps 1 to 3.
+    fn decide(&self, session: &mut Session, context: &mut Context) -> Result<Way, Denied> {
+        let snapshot = &*self.snapshot;
+        let raw_head = session.as_downstream().to_h1_raw();
+        framing::check(&session.req_header().headers, &raw_head)?;
+        let destination = self.route(session, &raw_head)?;
+        context.destination = Some(destination);
+        let id = match destination {
+            Destination::Endpoint(endpoint) => return Ok(Way::Endpoint(endpoint)),
+            Destination::Route(id) => id,
+        };
+        let (route, request) = (&snapshot.routes[id.0], session.req_header());
+        let query = request.uri.query().filter(|_| route.token_in_query);
+        let caller = authenticate::authenticate(
+            &snapshot.verifier,
+            &snapshot.token_sources,
+            route.auth,
+            &request.headers,
+            query,
+        );
+        self.count_auth(&caller);
+        let permit = permit(id, route, caller?, snapshot.limiters[id.0].as_ref(), context.client)?;
+        if route.websocket {
+            context.websocket = websocket::is_handshake(&request.method, request.version, &request.headers)?;
+        }
+        if framing::announced_length(&request.headers).is_some_and(|length| length > route.body_bytes_max) {
+            return Err(Denied::BodyTooLarge);
+        }
+        if context.websocket {
+            // A silence has another limit than in a request body.
+            session.set_read_timeout(Some(snapshot.upstreams.websocket_idle_timeout(&permit)));
+        }
+        context.permit = Some(permit);
+        Ok(Way::Onward)
+    }
+
+    /// Step 1. From here on the request carries its canonical target, and nobody sees another.
+    fn route(&self, session: &mut Session, raw_head: &[u8]) -> Result<Destination, Denied> {
+        let request = session.req_header();
+        let raw = target::of_request_line(raw_head).ok_or(Denied::BadTarget(BadTarget::NotAPath))?;
+        let host = request.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
+        let hosts = request.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
+        let target = canonical(raw, hosts, self.snapshot.server.target_bytes_max)?;
+        let destination = self.snapshot.router.find(&target, &request.method);
+        let (path, host) = (target.rewritten(raw), target.host.rewritten(host));
+        if path.is_some() || host.is_some() {
+            let request = session.req_header_mut();
+            let rewritten = path.map_or(Ok(()), |path| request.set_raw_path(path.as_bytes()));
+            let renamed = host.map_or(Ok(()), |host| request.insert_header(HOST, host));
+            rewritten.and(renamed).map_err(|_| Denied::Internal)?;
+        }
+        destination
+    }
+
+    fn count_auth(&self, caller: &Result<Option<authenticate::Authenticated>, Denied>) {
+        match caller {
+            Ok(Some(_)) => self.snapshot.metrics.auth_passed(),
+            Ok(None) => self.snapshot.metrics.auth("anonymous"),
+            Err(denied) => self.snapshot.metrics.auth(denied.code()),
+        }
+    }
+
+    /// Who sends this, before anything else is known of it.
+    fn greet(&self, session: &mut Session, context: &mut Context) {
+        let server = &self.snapshot.server;
+        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
+        context.peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
+        context.client = context.peer;
+        if !server.trusted_proxies.is_empty() && address::is_trusted(context.peer, &server.trusted_proxies) {
+            let headers = &session.req_header().headers;
+            let forwarded = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+            let forwarded: Vec<_> = forwarded.collect();
+            context.client = address::client(context.peer, forwarded.into_iter(), &server.trusted_proxies);
+            if headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
+                context.proto = "https";
+            }
+            if let Some(id) = headers.get("x-request-id").and_then(|id| RequestId::parse(id.as_bytes())) {
+                context.request_id = id;
+            }
+        }
+        set_limits(session, server, self.draining.load(Ordering::Relaxed));
+    }
+
+    /// The target as the service gets it, if it is not the canonical one.
+    fn outbound_target(&self, permit: &Permit, request: &RequestHeader) -> Option<String> {
+        let route = &self.snapshot.routes[permit.route().0];
+        let query = request.uri.query();
+        let strips_query = query.is_some() && route.token_in_query && !route.forward_token;
+        if route.strip_prefix.is_none() && !strips_query {
+            return None;
+        }
+        let path = request.uri.path();
+        let prefix = route.strip_prefix.as_deref().unwrap_or("");
+        // The prefix is whole segments of a canonical path, so what follows it is one too, or nothing.
+        let rest = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or("/");
+        let query = match query {
+            Some(query) if strips_query => {
+                Some(self.snapshot.token_sources.strip_query(query)).filter(|q| !q.is_empty())
+            }
+            other => other.map(str::to_owned),
+        };
+        Some(query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")))
+    }
+
+    /// Logs why an upstream failed, once, and turns it into what the client may know.
+    fn upstream_failure(&self, error: &Error, context: &Context) -> Denied {
+        let server = context.upstream.as_ref().map(|peer| peer.address);
+        let kind = error.etype().as_str();
+        tracing::warn!(request_id = context.request_id.as_str(), upstream.addr = ?server, kind, "the upstream failed");
+        match error.etype() {
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+                Denied::UpstreamTimeout
+            }
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::SocketError => Denied::UpstreamUnavailable,
+            _ => Denied::UpstreamFailed,
+        }
+    }
+}
+
+/// The limits of this request's connection. pingora's own decision to close it is never undone.
+fn set_limits(session: &mut Session, server: &crate::config::Server, draining: bool) {
+    if draining {
+        session.set_keepalive(None);
+    } else if session.get_keepalive().is_some() {
+        session.set_keepalive(Some(server.keepalive_timeout.as_secs().max(1)));
+    }
+    session.set_read_timeout(Some(server.read_timeout));
+    session.set_write_timeout(Some(server.write_timeout));
+    session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.request_ids.next(), self.in_flight.begin())
+    }
+
+    /// No compression module: bodies pass as they are.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+        HeadGuard::head_ends(session);
+        self.greet(session, context);
+        match self.decide(session, context) {
+            Ok(Way::Onward) => Ok(false),
+            // Boxed, so that the way of a proxied request does not carry their size.
+            Ok(Way::Endpoint(endpoint)) => {
+                Box::pin(endpoints::answer(endpoint, &self.snapshot, session, context)).await?;
+                Ok(true)
+            }
+            Err(denied) => {
+                Box::pin(reply::refuse(session, &denied, context.request_id.as_str())).await?;
+                context.denied = Some(denied);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Step 4. Runs again on a retry.
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        context: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let picked = match &context.permit {
+            Some(permit) => self.snapshot.upstreams.pick(permit, context.tries),
+            None => Err(Denied::Internal),
+        };
+        let peer = picked.map_err(|denied| {
+            context.denied = Some(denied);
+            Error::new_in(ErrorType::new("refused"))
+        })?;
+        context.tries += 1;
+        let connect = peer.connect(context.websocket);
+        context.upstream = Some(peer);
+        Ok(connect)
+    }
+
+    /// Step 5. Runs again on a retry, over a fresh copy of the request.
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        let snapshot = &*self.snapshot;
+        let Some(permit) = &context.permit else {
+            return Error::e_explain(ErrorType::InternalError, "no permit");
+        };
+        if let Some(target) = self.outbound_target(permit, request) {
+            request.set_raw_path(target.as_bytes())?;
+        }
+        let host = request.headers.get(HOST).cloned();
+        if let Some(host) = snapshot.upstreams.host(permit) {
+            request.insert_header(HOST, host)?;
+        }
+        if !snapshot.routes[permit.route().0].forward_token {
+            remove_token(request, &snapshot.token_sources);
+        }
+        let from = Provenance {
+            request_id: context.request_id.as_str(),
+            client: context.client,
+            peer: context.peer,
+            proto: context.proto,
+            host,
+        };
+        snapshot.injector.request(request, permit.caller().map(|caller| &caller.derived), from)?;
+        context.upstream_started = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        let (Some(body), Some(permit), false) = (body, &context.permit, context.websocket) else {
+            return Ok(());
+        };
+        context.body_bytes += body.len() as u64;
+        if context.body_bytes > self.snapshot.routes[permit.route().0].body_bytes_max {
+            // A chunked body tells its length only by arriving. The service sees an aborted request.
+            context.denied = Some(Denied::BodyTooLarge);
+            return Err(Error::new_down(ErrorType::new("refused")));
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            let asked = &session.req_header().headers;
+            if !context.websocket || !websocket::is_accepted(asked, &response.headers) {
+                return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+            }
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> pingora::Result<()> {
+        if let (Some(started), Some(permit), None) =
+            (context.upstream_started, &context.permit, context.upstream_took)
+        {
+            let took = started.elapsed();
+            context.upstream_took = Some(took);
+            self.snapshot.metrics.upstream(permit.upstream(), took);
+        }
+        self.snapshot.injector.response(response);
+        response.insert_header("X-Request-Id", context.request_id.as_str())
+    }
+
+    /// The server took no connection: nothing was sent, so another may be asked.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let (Some(peer), Some(permit)) = (&context.upstream, &context.permit) {
+            self.snapshot.upstreams.rest(peer);
+            error.set_retry(self.snapshot.upstreams.may_retry(permit, context.tries));
+        }
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        let nothing_to_say = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        let gone = *error.esource() == ErrorSource::Downstream && context.denied.is_none();
+        if session.response_written().is_some() || gone {
+            return nothing_to_say;
+        }
+        let denied = context.denied.take().unwrap_or_else(|| self.upstream_failure(error, context));
+        let status = denied.status().as_u16();
+        // What is left of the request's body may still come: the connection ends here.
+        session.set_keepalive(None);
+        let sent = Box::pin(reply::refuse(session, &denied, context.request_id.as_str())).await;
+        context.denied = Some(denied);
+        if sent.is_ok() {
+            FailToProxy { error_code: status, can_reuse_downstream: false }
+        } else {
+            nothing_to_say
+        }
+    }
+
+    /// Step 6.
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        HeadGuard::head_begins(session);
+        let slot = log::slot(context.destination, self.snapshot.routes.len());
+        let outcome = log::outcome(context, error.is_some());
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        self.snapshot.metrics.request(slot, status, outcome);
+        if let Some(access_log) = &self.access_log {
+            access_log.write(&Line {
+                at_millis: self.snapshot.clock.unix_millis(),
+                session,
+                context,
+                route: self.snapshot.route_name(slot),
+                outcome,
+                status,
+                took: context.started.elapsed(),
+            });
+        }
+    }
+
+    /// pingora's own lines quote requests. What failed is said by `upstream_failure` and by the access log.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _session: &Session, context: &Context) -> String {
+        context.request_id.as_str().to_owned()
+    }
+}

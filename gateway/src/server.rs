@@ -1,0 +1,139 @@
+//! Listeners, start-up order, and a graceful end.
+
+mod background;
+mod shutdown;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use auth_core::SystemClock;
+use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
+use pingora::protocols::TcpKeepalive;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
+use pingora::services::listening::Service;
+use prometheus_client::registry::Registry;
+
+use crate::admin::{self, Admin, AdminState};
+use crate::config::Checked;
+use crate::context::RequestIds;
+use crate::guard::{Guarded, HeadLimits};
+use crate::in_flight::InFlight;
+use crate::proxy::Proxy;
+use crate::snapshot::Snapshot;
+use crate::steps::log::{AccessLog, Style};
+
+/// A kept-alive connection waits with buffers of this size: 28 KiB a connection instead of 86.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// A gateway that has taken its ports and opened its store, and carries no traffic yet.
+pub(crate) struct Gateway {
+    server: Server,
+    end: shutdown::End,
+}
+
+/// Runs the gateway until it is told to end. Everything that can fail fails before this returns `Ok`.
+pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
+    install_crypto_provider()?;
+    let mut registry = Registry::default();
+    let (listen, workers) = (config.server.listen.clone(), config.server.workers);
+    let (delay, timeout) = (config.server.drain_delay, config.server.drain_timeout);
+    let admin_listener = admin::bind(config.admin.listen)
+        .with_context(|| format!("the private listener {} cannot be opened", config.admin.listen))?;
+    listen.iter().try_for_each(|address| check_free(*address))?;
+    let access_log = config.log.access.then(|| Arc::new(AccessLog::new(Style::of(config.log.format))));
+    let server_conf = server_conf(&config);
+    let head_limits =
+        HeadLimits { timeout: config.server.header_timeout, bytes_max: config.server.header_bytes_max };
+    let snapshot = Arc::new(Snapshot::build(config, Arc::new(SystemClock), &mut registry)?);
+    let (draining, in_flight) = (Arc::new(AtomicBool::new(false)), InFlight::default());
+
+    let mut server = Server::new_with_opt_and_conf(None, server_conf);
+    server.bootstrap();
+    let proxy = Proxy {
+        snapshot: Arc::clone(&snapshot),
+        access_log: access_log.clone(),
+        request_ids: RequestIds::new(),
+        in_flight: in_flight.clone(),
+        draining: Arc::clone(&draining),
+    };
+    let mut service = public_service(&server, proxy, head_limits);
+    service.threads = Some(workers);
+    for address in &listen {
+        service.add_listener(listener(*address));
+    }
+    server.add_service(service);
+    let state = AdminState {
+        snapshot: Arc::clone(&snapshot),
+        registry: Arc::new(registry),
+        draining: Arc::clone(&draining),
+    };
+    server.add_service(background_service("admin", Admin { listener: admin_listener, state }));
+    server.add_service(background_service("upkeep", background::Upkeep { snapshot: Arc::clone(&snapshot) }));
+    if let Some(access_log) = &access_log {
+        server.add_service(background_service("access log", background::Flush(Arc::clone(access_log))));
+    }
+    background::first_look(&snapshot)?;
+    let end = shutdown::End { draining, in_flight, access_log, delay, timeout };
+    Ok(Gateway { server, end })
+}
+
+impl Gateway {
+    /// Carries traffic until a signal ends it.
+    pub(crate) fn run(self) {
+        self.server.run(RunArgs { shutdown_signal: Box::new(self.end) });
+    }
+}
+
+/// rustls serves both pingora and the client for WeChat's API, and must be told its provider before either.
+fn install_crypto_provider() -> anyhow::Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS crypto provider was installed before"))
+}
+
+/// pingora tries a taken port for half a minute, and then panics.
+fn check_free(address: SocketAddr) -> anyhow::Result<()> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    let bound = socket.bind(&address.into()).and_then(|()| socket.listen(1));
+    bound.with_context(|| format!("the listener {address} cannot be opened"))
+}
+
+fn server_conf(config: &Checked) -> ServerConf {
+    ServerConf {
+        threads: config.server.workers,
+        // pingora counts connections for each worker.
+        upstream_keepalive_pool_size: config.server.upstream_pool.div_ceil(config.server.workers),
+        // The end is ours: `shutdown.rs` ends the process once the last request has.
+        grace_period_seconds: Some(config.server.drain_timeout.as_secs().max(1)),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+type PublicService = Service<Guarded<HttpProxy<Proxy>>>;
+
+fn public_service(server: &Server, proxy: Proxy, limits: HeadLimits) -> PublicService {
+    let app = Arc::new(http_proxy(&server.configuration, proxy));
+    Service::new("public".to_owned(), Guarded { app, limits })
+}
+
+fn listener(address: SocketAddr) -> ListenerConfig {
+    let mut options = TcpSocketOptions::default();
+    // A client that vanished without a word is noticed after about a minute and a half.
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: std::time::Duration::from_secs(60),
+        interval: std::time::Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: std::time::Duration::ZERO,
+    });
+    ListenerConfig::tcp(address.to_string())
+        .tcp_socket_options(options)
+        .l4_buffer(L4BufferSettings::default().read(READ_BUFFER_BYTES))
+}

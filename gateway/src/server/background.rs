@@ -1,0 +1,68 @@
+//! What happens beside the requests: names are looked up, expired sessions go, log lines are written out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+
+use crate::snapshot::Snapshot;
+use crate::steps::log::AccessLog;
+
+/// How often server names are looked up.
+const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+/// How often expired sessions are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long a log line may wait for others.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+
+/// Before the first request: who logged out stays logged out, and every upstream has its addresses.
+pub(super) fn first_look(snapshot: &Snapshot) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let ended = snapshot.login.recall_revocations().await.context("the session store cannot be read")?;
+        tracing::info!(ended, "sessions that ended before their time were recalled");
+        snapshot.upstreams.resolve().await;
+        Ok(())
+    })
+}
+
+/// Looks up names and sweeps out sessions.
+pub(super) struct Upkeep {
+    pub(super) snapshot: Arc<Snapshot>,
+}
+
+#[async_trait]
+impl BackgroundService for Upkeep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                _ = resolve.tick() => self.snapshot.upstreams.resolve().await,
+                _ = sweep.tick() => match self.snapshot.login.sweep().await {
+                    Ok(0) => {}
+                    Ok(swept) => tracing::debug!(swept, "expired sessions were removed"),
+                    Err(error) => tracing::warn!(%error, "expired sessions could not be removed"),
+                },
+                _ = shutdown.changed() => return,
+            }
+        }
+    }
+}
+
+/// Writes out the access log. Goes on while requests drain; the end of the process flushes once more.
+pub(super) struct Flush(pub(super) Arc<AccessLog>);
+
+#[async_trait]
+impl BackgroundService for Flush {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        let mut tick = tokio::time::interval(FLUSH_EVERY);
+        loop {
+            tick.tick().await;
+            self.0.flush();
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The end: readiness goes off, running requests finish, the process leaves as soon as the last one has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::in_flight::InFlight;
+use crate::steps::log::AccessLog;
+
+/// How often the requests under way are counted at the end.
+const COUNT_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits for the signal to end, and ends.
+pub(super) struct End {
+    pub(super) draining: Arc<AtomicBool>,
+    pub(super) in_flight: InFlight,
+    pub(super) access_log: Option<Arc<AccessLog>>,
+    /// How long new requests are still taken after readiness went off.
+    pub(super) delay: Duration,
+    /// How long running requests may take after that.
+    pub(super) timeout: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for End {
+    /// SIGTERM ends gracefully, SIGINT at once.
+    async fn recv(&self) -> ShutdownSignal {
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::error!("signals cannot be received: only SIGKILL ends this process");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => self.leave("SIGINT"),
+            _ = terminate.recv() => {}
+        }
+        tracing::info!(delay = ?self.delay, timeout = ?self.timeout, "SIGTERM: draining");
+        self.draining.store(true, Ordering::Relaxed);
+        tokio::select! {
+            () = tokio::time::sleep(self.delay) => {}
+            _ = interrupt.recv() => self.leave("SIGINT"),
+        }
+        // pingora closes the listeners when this returns, and then sleeps its grace period out, idle or not.
+        let (in_flight, access_log, timeout) =
+            (self.in_flight.clone(), self.access_log.clone(), self.timeout);
+        std::thread::spawn(move || wait_and_leave(&in_flight, access_log.as_deref(), timeout));
+        ShutdownSignal::GracefulTerminate
+    }
+}
+
+impl End {
+    fn leave(&self, why: &str) -> ! {
+        tracing::info!("{why}: ending at once");
+        leave(self.access_log.as_deref())
+    }
+}
+
+fn wait_and_leave(in_flight: &InFlight, access_log: Option<&AccessLog>, timeout: Duration) {
+    let deadline = Instant::now() + timeout;
+    // Twice in a row: a request may be between two counts, read but not begun.
+    let mut idle = 0;
+    while idle < 2 && Instant::now() < deadline {
+        idle = if in_flight.count() == 0 { idle + 1 } else { 0 };
+        std::thread::sleep(COUNT_EVERY);
+    }
+    let cut = in_flight.count();
+    if cut > 0 {
+        tracing::warn!(requests = cut, "the time to drain is over: running requests are cut");
+    }
+    tracing::info!("drained");
+    leave(access_log)
+}
+
+fn leave(access_log: Option<&AccessLog>) -> ! {
+    if let Some(access_log) = access_log {
+        access_log.flush();
+    }
+    std::process::exit(0)
+}

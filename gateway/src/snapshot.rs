@@ -1,0 +1,149 @@
+//! The config as running: what requests read. Built whole from a checked config, or not at all.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use auth_core::keys::{Key, KeyRing};
+use auth_core::login::{LoginService, LoginSettings};
+use auth_core::revocation::Revocations;
+use auth_core::session::{EmbeddedStore, MemoryStore, SessionStore};
+use auth_core::verify::Policy;
+use auth_core::wechat::{WechatClient, WechatSettings};
+use auth_core::{AppId, Clock, Verifier};
+use bytes::Bytes;
+use prometheus_client::registry::Registry;
+use secrecy::ExposeSecret;
+
+use crate::config::{self, Checked};
+use crate::metrics::Metrics;
+use crate::steps::authenticate::{Prepared, TokenSources};
+use crate::steps::inject::Injector;
+use crate::steps::log::ENDPOINTS;
+use crate::steps::policy::Limiter;
+use crate::steps::route::Router;
+use crate::steps::upstream::Upstreams;
+
+/// Everything that a request needs.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) server: config::Server,
+    pub(crate) openid_in_answer: bool,
+    pub(crate) apps: Arc<[config::App]>,
+    pub(crate) routes: Vec<config::Route>,
+    /// By route; none where it has no rate.
+    pub(crate) limiters: Vec<Option<Limiter>>,
+    pub(crate) router: Router,
+    pub(crate) token_sources: TokenSources,
+    pub(crate) verifier: Verifier<Prepared>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) login: LoginService,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) injector: Injector,
+    pub(crate) jwks: Bytes,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Snapshot {
+    /// Puts the parts together. Opens the session store, so a second process on one file is noticed here.
+    pub(crate) fn build(
+        config: Checked,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
+        let keys = key_ring(&config.token)?;
+        let revocations = Arc::new(Revocations::default());
+        let store = open_store(&config.store)?;
+        let apps: Arc<[config::App]> = config.apps.into();
+        let verifier = verifier(&config.token, &keys, &apps, &revocations, &clock);
+        let login = LoginService::new(
+            LoginSettings {
+                issuer: config.token.issuer.clone(),
+                token_ttl: config.token.ttl,
+                session_lifetime: config.session.lifetime,
+                replay: config.login.replay,
+            },
+            keys.clone(),
+            Arc::new(wechat(&config.wechat)?),
+            Arc::clone(&store),
+            Arc::clone(&revocations),
+            Arc::clone(&clock),
+        );
+        let upstreams = Upstreams::new(config.upstreams);
+        let slots = config.routes.iter().map(|route| route.name.to_string());
+        let slots = slots.chain(ENDPOINTS.map(|endpoint| endpoint.name().to_owned())).chain(["-".to_owned()]);
+        let names: Vec<_> = upstreams.names().map(str::to_owned).collect();
+        Ok(Self {
+            router: Router::new(&config.routes, &config.endpoints)?,
+            limiters: config.routes.iter().map(|route| route.rate.map(Limiter::new)).collect(),
+            metrics: Metrics::new(slots.collect(), &names, registry),
+            token_sources: TokenSources { headers: config.token.headers, query: config.token.query },
+            injector: Injector::new(&config.identity)?,
+            jwks: serde_json::to_vec(&keys.jwks())?.into(),
+            server: config.server,
+            openid_in_answer: config.login.openid_in_answer,
+            routes: config.routes,
+            apps,
+            verifier,
+            revocations,
+            login,
+            store,
+            upstreams,
+            clock,
+        })
+    }
+
+    /// The name of a destination in the log and in the metrics' `route`.
+    pub(crate) fn route_name(&self, slot: usize) -> &str {
+        match self.routes.get(slot) {
+            Some(route) => &route.name,
+            None => ENDPOINTS.get(slot - self.routes.len()).map_or("-", |endpoint| endpoint.name()),
+        }
+    }
+}
+
+pub(crate) fn key_ring(token: &config::Token) -> anyhow::Result<KeyRing> {
+    let keys: Result<Vec<_>, _> =
+        token.keys.iter().map(|key| Key::parse(&key.kid, key.material.expose_secret())).collect();
+    Ok(KeyRing::new(keys?)?)
+}
+
+pub(crate) fn verifier(
+    token: &config::Token,
+    keys: &KeyRing,
+    apps: &[config::App],
+    revocations: &Arc<Revocations>,
+    clock: &Arc<dyn Clock>,
+) -> Verifier<Prepared> {
+    let policy = Policy {
+        issuer: token.issuer.clone(),
+        apps: apps.iter().map(|app| app.wechat.appid.clone()).collect(),
+        leeway_secs: token.leeway.as_secs(),
+        cache_entries: token.cache_entries,
+    };
+    let appids: Vec<AppId> = apps.iter().map(|app| app.wechat.appid.clone()).collect();
+    Verifier::new(keys.clone(), policy, Arc::clone(revocations), Arc::clone(clock), move |caller| {
+        Prepared::new(caller, &appids)
+    })
+}
+
+fn open_store(store: &config::Store) -> anyhow::Result<Arc<dyn SessionStore>> {
+    Ok(match store {
+        config::Store::Memory { sessions_max } => Arc::new(MemoryStore::new(*sessions_max)),
+        config::Store::Embedded { path, sessions_max } => {
+            let opened = EmbeddedStore::open(path, *sessions_max);
+            Arc::new(opened.with_context(|| format!("the session store {} does not open", path.display()))?)
+        }
+    })
+}
+
+fn wechat(wechat: &config::Wechat) -> anyhow::Result<WechatClient> {
+    let settings = WechatSettings {
+        base_urls: wechat.base_urls.clone(),
+        connect_timeout: wechat.connect_timeout,
+        timeout: wechat.timeout,
+        concurrency: wechat.concurrency,
+    };
+    WechatClient::new(&settings).context("the client for WeChat's API cannot be made")
+}

@@ -1,0 +1,193 @@
+//! Step 6: one line and the metrics for every request, refused ones too.
+
+mod writer;
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use pingora::proxy::Session;
+
+use crate::context::Context;
+use crate::steps::route::{Destination, Endpoint, RouteId};
+
+pub(crate) use writer::{AccessLog, Style};
+
+/// How a request ended, in one word.
+pub(crate) fn outcome(context: &Context, failed: bool) -> &'static str {
+    match (&context.denied, context.destination, context.permit.is_some()) {
+        (Some(_), ..) => "refused",
+        (None, Some(Destination::Endpoint(_)), _) => "answered",
+        (None, _, true) if failed => "aborted",
+        (None, _, true) => "proxied",
+        // Nothing was decided: the client went away or never sent a request.
+        (None, _, false) => "aborted",
+    }
+}
+
+/// Which row of the metrics a request counts in: the routes, then the endpoints, then what found no route.
+pub(crate) fn slot(destination: Option<Destination>, routes: usize) -> usize {
+    match destination {
+        Some(Destination::Route(RouteId(n))) => n,
+        Some(Destination::Endpoint(endpoint)) => routes + endpoint as usize,
+        None => routes + ENDPOINTS.len(),
+    }
+}
+
+/// In the order of their discriminants.
+pub(crate) const ENDPOINTS: [Endpoint; 4] =
+    [Endpoint::Login, Endpoint::Logout, Endpoint::Session, Endpoint::Jwks];
+
+/// What the line of one request says.
+pub(crate) struct Line<'a> {
+    pub(crate) at_millis: u64,
+    pub(crate) session: &'a Session,
+    pub(crate) context: &'a Context,
+    pub(crate) route: &'a str,
+    pub(crate) outcome: &'static str,
+    pub(crate) status: u16,
+    pub(crate) took: Duration,
+}
+
+impl Line<'_> {
+    /// As a JSON object. Query, headers and bodies are never in it, nor a token, nor a whole openid.
+    pub(crate) fn write_json(&self, out: &mut String) {
+        let (context, request) = (self.context, self.session.req_header());
+        let millis = std::time::UNIX_EPOCH + Duration::from_millis(self.at_millis);
+        let _ = write!(
+            out,
+            "{{\"time\":\"{}\",\"level\":\"INFO\",\"target\":\"access\"",
+            humantime::format_rfc3339_millis(millis)
+        );
+        text(out, "request_id", context.request_id.as_str());
+        let _ = write!(out, ",\"client\":\"{}\"", context.client);
+        text(out, "method", request.method.as_str());
+        text(out, "host", self.host());
+        text(out, "path", self.path());
+        text(out, "route", self.route);
+        text(out, "outcome", self.outcome);
+        number(out, "status", u64::from(self.status));
+        if let Some(denied) = &context.denied {
+            text(out, "denied.reason", denied.code());
+        }
+        if let Some(peer) = &context.upstream {
+            let _ = write!(out, ",\"upstream.addr\":\"{}\"", peer.address);
+        }
+        if let Some(openid) = self.openid() {
+            out.push_str(",\"user\":\"");
+            masked(out, openid);
+            out.push('"');
+        }
+        number(out, "bytes_in", self.session.body_bytes_read() as u64);
+        number(out, "bytes_out", self.session.body_bytes_sent() as u64);
+        millis_of(out, "duration_ms", self.took);
+        if let Some(took) = context.upstream_took {
+            millis_of(out, "upstream_ms", took);
+        }
+        out.push_str("}\n");
+    }
+
+    /// For a person at a terminal.
+    pub(crate) fn write_text(&self, out: &mut String) {
+        let millis = std::time::UNIX_EPOCH + Duration::from_millis(self.at_millis);
+        let _ = write!(
+            out,
+            "{} {} {} ",
+            humantime::format_rfc3339_millis(millis),
+            self.status,
+            self.session.req_header().method
+        );
+        escaped(out, self.path());
+        let _ = write!(out, " {} {:.1}ms", self.outcome, self.took.as_secs_f64() * 1000.0);
+        if let Some(denied) = &self.context.denied {
+            let _ = write!(out, " {}", denied.code());
+        }
+        if let Some(openid) = self.openid() {
+            out.push_str(" user=");
+            masked(out, openid);
+        }
+        let _ = writeln!(out, " client={} id={}", self.context.client, self.context.request_id.as_str());
+    }
+
+    /// The path is canonical by now, or the request was refused for not having a canonical one: then it is not shown.
+    fn path(&self) -> &str {
+        match &self.context.denied {
+            Some(crate::denied::Denied::BadTarget(_)) => "",
+            _ => self.session.req_header().uri.path(),
+        }
+    }
+
+    fn host(&self) -> &str {
+        let host = self.session.req_header().headers.get(http::header::HOST);
+        host.and_then(|host| host.to_str().ok()).unwrap_or("")
+    }
+
+    fn openid(&self) -> Option<&str> {
+        Some(self.context.permit.as_ref()?.caller()?.caller.openid.as_str())
+    }
+}
+
+fn text(out: &mut String, key: &str, value: &str) {
+    let _ = write!(out, ",\"{key}\":\"");
+    escaped(out, value);
+    out.push('"');
+}
+
+fn number(out: &mut String, key: &str, value: u64) {
+    let mut digits = itoa::Buffer::new();
+    out.extend([",\"", key, "\":", digits.format(value)]);
+}
+
+/// Three decimals: microseconds.
+fn millis_of(out: &mut String, key: &str, took: Duration) {
+    let micros = took.as_micros();
+    let _ = write!(out, ",\"{key}\":{}.{:03}", micros / 1000, micros % 1000);
+}
+
+/// Whatever could end the line, the string or the terminal's patience is written as an escape (RFC 8259 §7). Only
+/// visible ASCII stands as it is: a right-to-left mark in a path must not turn the line round.
+fn escaped(out: &mut String, value: &str) {
+    if value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+        out.push_str(value);
+        return;
+    }
+    let mut units = [0; 2];
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut units) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+}
+
+/// Enough of an openid to follow one user through a log, too little to be the user.
+fn masked(out: &mut String, openid: &str) {
+    match (openid.get(..4), openid.get(openid.len().saturating_sub(4)..)) {
+        (Some(head), Some(tail)) if openid.len() >= 16 => out.extend([head, "****", tail]),
+        _ => out.push_str("****"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_a_client_sends_can_end_the_line() {
+        let mut out = String::new();
+        escaped(&mut out, "a\n\"\\\u{1b}\u{202e}\u{1f600} b");
+        assert_eq!(out, "a\\u000a\\\"\\\\\\u001b\\u202e\\ud83d\\ude00 b");
+    }
+
+    #[test]
+    fn an_openid_is_shown_in_part() {
+        let mut out = String::new();
+        masked(&mut out, "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
+        masked(&mut out, "short");
+        assert_eq!(out, "oGZU****VJJE****");
+    }
+}

@@ -1,0 +1,106 @@
+//! How many requests one user, or one address, may send: the generic cell rate algorithm over a bounded memory.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use auth_core::OpenId;
+use moka::sync::Cache;
+
+use crate::config::Rate;
+use crate::denied::Denied;
+
+/// Most keys remembered for one route: a flood of new ones evicts the least used, and memory stays bounded.
+const KEYS_MAX: u64 = 200_000;
+
+/// The limiter of one route.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    /// One request's share of the window.
+    share: Duration,
+    /// How far ahead of time a burst may run: the whole window's requests at once.
+    burst: Duration,
+    started: Instant,
+    /// When each key is even again, in nanoseconds since `started`.
+    even_at: Cache<Key, Arc<AtomicU64>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    User(OpenId),
+    Address(IpAddr),
+}
+
+impl Limiter {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let share = rate.window / rate.requests.max(1);
+        let even_at = Cache::builder().max_capacity(KEYS_MAX).time_to_idle(rate.window * 2).build();
+        Self { share, burst: rate.window, started: Instant::now(), even_at }
+    }
+
+    /// Counts one request, or says after how long the next would pass.
+    pub(crate) fn take(&self, user: Option<&OpenId>, client: IpAddr) -> Result<(), Denied> {
+        let key = user.map_or_else(|| Key::Address(network(client)), |user| Key::User(user.clone()));
+        let even_at = self.even_at.get_with(key, Arc::default);
+        let now = nanos(self.started.elapsed());
+        let (share, burst) = (nanos(self.share), nanos(self.burst));
+        let taken = even_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |even| {
+            let next = even.max(now) + share;
+            (next - now <= burst).then_some(next)
+        });
+        taken.map(|_| ()).map_err(|even| {
+            let wait = Duration::from_nanos((even.max(now) + share - now).saturating_sub(burst));
+            Denied::RateLimited { retry_after_secs: u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX) }
+        })
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One IPv6 subscriber has a whole /64: its addresses count as one.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RateKey;
+
+    fn limiter(requests: u32) -> Limiter {
+        // A window of an hour stands still for as long as a test runs.
+        Limiter::new(Rate { per: RateKey::Address, requests, window: Duration::from_secs(3600) })
+    }
+
+    #[test]
+    fn a_burst_up_to_the_limit_passes_and_no_more() {
+        let limiter = limiter(5);
+        let client = "192.0.2.1".parse().unwrap();
+        for _ in 0..5 {
+            assert_eq!(limiter.take(None, client), Ok(()));
+        }
+        let denied = limiter.take(None, client).unwrap_err();
+        assert!(matches!(denied, Denied::RateLimited { retry_after_secs: 700..=721 }), "{denied:?}");
+        assert_eq!(limiter.take(None, "192.0.2.2".parse().unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn a_user_counts_alone_and_an_ipv6_network_as_one() {
+        let limiter = limiter(1);
+        let client = "2001:db8::1".parse().unwrap();
+        let user = OpenId::parse("oA").unwrap();
+        assert_eq!(limiter.take(Some(&user), client), Ok(()));
+        assert_eq!(limiter.take(None, client), Ok(()));
+        assert!(limiter.take(None, "2001:db8::ffff:2".parse().unwrap()).is_err());
+        assert!(limiter.take(Some(&user), "192.0.2.1".parse().unwrap()).is_err());
+    }
+}

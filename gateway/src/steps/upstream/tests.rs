@@ -1,0 +1,47 @@
+use super::*;
+use crate::config::ServerAddress;
+
+fn upstream(servers: &[&str]) -> Upstreams {
+    let second = Duration::from_secs(1);
+    Upstreams::new(vec![config::Upstream {
+        name: "u".into(),
+        servers: servers.iter().map(|server| ServerAddress::Ip(server.parse().unwrap())).collect(),
+        connect_timeout: second,
+        read_timeout: second,
+        write_timeout: second,
+        idle_timeout: second,
+        websocket_idle_timeout: second,
+        tries: 3,
+        host: None,
+    }])
+}
+
+/// Ports of the servers that `n` requests in a row are sent to.
+fn ports(upstreams: &Upstreams, n: usize) -> Vec<u16> {
+    (0..n).map(|_| upstreams.pick(&Permit::for_test(0), 0).unwrap().address.port()).collect()
+}
+
+#[test]
+fn servers_are_asked_in_turn() {
+    let upstreams = upstream(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+    assert_eq!(ports(&upstreams, 6), [1, 2, 3, 1, 2, 3]);
+}
+
+#[test]
+fn a_server_that_took_no_connection_rests_while_others_can_be_asked() {
+    let upstreams = upstream(&["127.0.0.1:1", "127.0.0.1:2"]);
+    let first = upstreams.pick(&Permit::for_test(0), 0).unwrap();
+    assert_eq!(first.address.port(), 1);
+    upstreams.rest(&first);
+    assert_eq!(ports(&upstreams, 3), [2, 2, 2]);
+    upstreams.rest(&upstreams.pick(&Permit::for_test(0), 0).unwrap());
+    assert_eq!(ports(&upstreams, 2).len(), 2, "all rest, so all are asked");
+}
+
+#[test]
+fn tries_are_counted_and_end() {
+    let upstreams = upstream(&["127.0.0.1:1"]);
+    assert!(upstreams.pick(&Permit::for_test(0), 2).is_ok());
+    assert_eq!(upstreams.pick(&Permit::for_test(0), 3).unwrap_err(), Denied::UpstreamUnavailable);
+    assert_eq!(upstream(&[]).pick(&Permit::for_test(0), 0).unwrap_err(), Denied::UpstreamUnavailable);
+}
