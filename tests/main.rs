@@ -1,1 +1,26 @@
+//! Table of contents of the end-to-end tests. Each drives the real `wxgate` binary over real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says where, and shows the logs"
+)]
+
+mod harness;
+
+mod login;
+mod wechat_answers;
+mod tokens;
+mod sessions;
+mod routing;
+mod headers;
+mod refusals;
+mod streaming;
+mod websocket;
+mod concurrency;
+mod restarts;
+mod admin;
+mod config_files;
+mod command_line;
+mod dev;
+mod real_services;

@@ -1,0 +1,90 @@
+//! The private listener.
+
+use serde_json::Value;
+
+use crate::harness::{Gateway, SHOP, exchange};
+
+#[tokio::test]
+async fn health_and_metrics_are_on_the_private_listener_alone() {
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(gateway.client.get(gateway.admin_url(path)).send().await.unwrap().status(), 200, "{path}");
+        assert_eq!(gateway.get(path).send().await.unwrap().status(), 404, "{path}");
+    }
+    let ready: Value =
+        gateway.client.get(gateway.admin_url("/readyz")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(ready, serde_json::json!({ "ready": true, "failing": [] }));
+}
+
+#[tokio::test]
+async fn a_web_page_cannot_reach_it() {
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    for (lines, status) in [
+        ("Host: evil.test:9090\r\n", 403),
+        ("Host: localhost:9090\r\nOrigin: http://evil.test\r\n", 403),
+        ("Host: localhost:9090\r\n", 200),
+        ("Host: 127.0.0.1\r\n", 200),
+    ] {
+        let answer = exchange(gateway.admin_port, format!("GET /metrics HTTP/1.1\r\n{lines}\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{lines}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn everything_that_happens_is_counted() {
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let token = gateway.log_in(&SHOP, "alice").await;
+    for _ in 0..3 {
+        gateway.get_as(&token, "/api/x").await;
+    }
+    gateway.get("/api/x").send().await.unwrap();
+    gateway.get_as("garbage", "/api/x").await;
+    gateway.get("/nowhere/unique-path").send().await.unwrap();
+    gateway.get("/public/x").send().await.unwrap();
+    let metrics = gateway.metrics().await;
+    for line in [
+        "wxgate_requests_total{route=\"/api/*\",status=\"200\",outcome=\"proxied\"} 3",
+        "wxgate_requests_total{route=\"/api/*\",status=\"401\",outcome=\"refused\"} 2",
+        "wxgate_requests_total{route=\"-\",status=\"404\",outcome=\"refused\"} 1",
+        "wxgate_requests_total{route=\"login\",status=\"200\",outcome=\"answered\"} 1",
+        "wxgate_auth_total{result=\"ok\"} 3",
+        "wxgate_auth_total{result=\"token_missing\"} 1",
+        "wxgate_auth_total{result=\"token_malformed\"} 1",
+        "wxgate_token_cache_hits 2",
+        "wxgate_logins_total{app=\"shop\",result=\"ok\",errcode=\"\"} 1",
+        "wxgate_wechat_seconds_count 1",
+        "wxgate_upstream_seconds_count{upstream=\"service\"} 4",
+        "wxgate_ready 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "`{line}` is not in\n{metrics}");
+    }
+    assert!(!metrics.contains("unique-path"), "a label came from a request");
+}
+
+#[tokio::test]
+async fn each_request_has_a_line_and_no_secret_in_it() {
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let token = gateway.log_in(&SHOP, "alice").await;
+    let answer = gateway.get("/api/x?code=query-secret-1234").bearer_auth(&token).send().await.unwrap();
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let line = gateway.process.wait_for_line(|line| line.contains(&id)).await;
+    let line: Value = serde_json::from_str(&line).expect("a line is one JSON object");
+    for (key, value) in [
+        ("method", "GET"),
+        ("path", "/api/x"),
+        ("route", "/api/*"),
+        ("outcome", "proxied"),
+        ("client", "127.0.0.1"),
+    ] {
+        assert_eq!(line[key], value, "{line}");
+    }
+    assert_eq!(line["status"], 200);
+    assert!(line["duration_ms"].is_f64() && line["upstream.addr"].is_string(), "{line}");
+    assert!(line["user"].as_str().unwrap().contains("****"), "{line}");
+    // The harness searches the log for the token when the gateway ends; the query is searched for here.
+    assert!(!gateway.process.stdout().contains("query-secret"));
+    let refused = exchange(gateway.port, "GET /public/%1b[31m\"x HTTP/1.1\r\nHost: gw.test\r\n\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    let line = gateway.process.wait_for_line(|line| line.contains("bad_target")).await;
+    assert!(serde_json::from_str::<Value>(&line).is_ok() && !line.contains("[31m"), "{line}");
+}

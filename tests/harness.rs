@@ -1,0 +1,24 @@
+//! Starts things, acts as someone, shows the logs when a test fails.
+
+mod process;
+pub(crate) mod gateway;
+mod simulator;
+mod service;
+mod ports;
+mod secrets;
+mod raw;
+
+pub(crate) use gateway::{Config, Gateway};
+pub(crate) use ports::free_port;
+pub(crate) use process::{Process, run, wxgate};
+pub(crate) use raw::{exchange, exchange_all};
+pub(crate) use secrets::secret;
+pub(crate) use service::Recorder;
+pub(crate) use simulator::{MERCHANT, SHOP, Simulator};
+
+use std::path::PathBuf;
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the workspace").to_owned()
+}

@@ -1,0 +1,253 @@
+//! The gateway as a process, and a client for it.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::process::{PATIENCE, Process, wxgate};
+use super::simulator::App;
+use super::{MERCHANT, Recorder, SHOP, Simulator, free_port, secret};
+
+/// A config file in the making. Two apps, a memory store and the simulator are in it from the start.
+pub(crate) struct Config {
+    pub(crate) head: String,
+    pub(crate) routes: String,
+    pub(crate) upstreams: String,
+    pub(crate) apps: String,
+}
+
+impl Config {
+    /// Routes in TOML, to the upstream `service` on this port.
+    pub(crate) fn new(service: u16, routes: &str) -> Self {
+        let app = |app: &App| {
+            format!(
+                "[app.{}]\nappid = \"{}\"\nsecret = {{ env = \"SECRET_{}\" }}\n",
+                app.name, app.appid, app.name
+            )
+        };
+        Self {
+            head: "[store]\nkind = \"memory\"\n".to_owned(),
+            routes: routes.to_owned(),
+            upstreams: format!("[upstream.service]\nservers = [\"127.0.0.1:{service}\"]\n"),
+            apps: format!("{}{}", app(&SHOP), app(&MERCHANT)),
+        }
+    }
+
+    /// More sections.
+    pub(crate) fn with(mut self, sections: &str) -> Self {
+        self.head.push_str(sections);
+        self
+    }
+
+    /// Instead of the memory store and whatever else stands before the apps.
+    pub(crate) fn with_head(mut self, head: &str) -> Self {
+        self.head = head.to_owned();
+        self
+    }
+}
+
+/// A route for tests that are about something else.
+pub(crate) const ROUTES: &str = r#"
+[[route]]
+path = "/api/*"
+upstream = "service"
+[[route]]
+path = "/public/*"
+upstream = "service"
+auth = "none"
+[[route]]
+path = "/opt/*"
+upstream = "service"
+auth = "optional"
+[[route]]
+path = "/lenient/*"
+upstream = "service"
+auth = "lenient"
+[[route]]
+path = "/merchant/*"
+upstream = "service"
+apps = ["merchant"]
+[[route]]
+path = "/internal/*"
+auth = "deny"
+"#;
+
+/// A running gateway with its simulator.
+pub(crate) struct Gateway {
+    pub(crate) port: u16,
+    pub(crate) admin_port: u16,
+    pub(crate) simulator: Simulator,
+    pub(crate) client: reqwest::Client,
+    pub(crate) process: Process,
+    /// Last, so that it outlives the processes that write into it.
+    pub(crate) folder: TempDir,
+}
+
+impl Gateway {
+    /// With the usual routes, before a recorder.
+    pub(crate) async fn before_recorder() -> (Self, Recorder) {
+        let recorder = Recorder::start().await;
+        (Self::start(Config::new(recorder.port, ROUTES)).await, recorder)
+    }
+
+    pub(crate) async fn start(config: Config) -> Self {
+        let folder = TempDir::with_prefix("wxgate-test").unwrap();
+        let simulator = Simulator::start(folder.path()).await;
+        let (port, admin_port) = (free_port(), free_port());
+        write_key(folder.path());
+        let text = format!(
+            "version = 1\n[server]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
+             [wechat]\nbase_urls = [\"{}\"]\n{}{}{}{}",
+            simulator.url(),
+            config.head,
+            config.apps,
+            config.upstreams,
+            config.routes
+        );
+        // One section may be given twice by the test and by the harness: the test's keys go into the harness's.
+        std::fs::write(folder.path().join("wxgate.toml"), with_key(&merge_sections(&text))).unwrap();
+        let process = spawn(folder.path());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let mut gateway = Self { port, admin_port, simulator, client, process, folder };
+        gateway.wait_until_ready().await;
+        gateway
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.folder.path().join("wxgate.toml")
+    }
+
+    /// Ends the process with `signal` and starts it again over the same folder.
+    pub(crate) async fn restart(&mut self, signal: &str) {
+        self.process.signal(signal);
+        self.process.end().await;
+        self.start_again().await;
+    }
+
+    pub(crate) async fn start_again(&mut self) {
+        self.process = spawn(self.folder.path());
+        self.wait_until_ready().await;
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let ready = self.client.get(self.admin_url("/readyz")).send().await;
+            let open = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await;
+            if ready.is_ok_and(|ready| ready.status() == 200) && open.is_ok() {
+                return;
+            }
+            let ended = self.process.ended();
+            assert!(ended.is_none(), "the gateway ended: {ended:?}\n{}", self.process.log());
+            assert!(std::time::Instant::now() < deadline, "the gateway does not become ready");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin_port)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(self.url(path))
+    }
+
+    /// A GET with this token.
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Response {
+        self.get(path).bearer_auth(token).send().await.unwrap()
+    }
+
+    /// Logs `user` in at `app` and returns the token.
+    pub(crate) async fn log_in(&self, app: &App, user: &str) -> String {
+        let code = self.simulator.code(app, user).await;
+        let answer = self.login(json!({ "code": code, "appid": app.appid })).await;
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        answer.1["token"].as_str().unwrap().to_owned()
+    }
+
+    /// `POST /login` with a JSON body: status and answer.
+    pub(crate) async fn login(&self, body: Value) -> (u16, Value) {
+        let answer = self.post("/login").json(&body).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+        if let Some(token) = answer["token"].as_str() {
+            secret(token);
+        }
+        (status, answer)
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.client.get(self.admin_url("/metrics")).send().await.unwrap().text().await.unwrap()
+    }
+}
+
+/// The HS256 key of the tests.
+pub(crate) const KEY: &str = "3nD4x7cW0rkAbLeQ9zP2mVtY6uHs8JfKgR5oLi1EaXw";
+
+fn write_key(folder: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(folder.join("key"))
+        .unwrap();
+    std::io::Write::write_all(&mut file, secret(KEY).as_bytes()).unwrap();
+}
+
+fn spawn(folder: &Path) -> Process {
+    let mut command = wxgate();
+    command.current_dir(folder).args(["run", "--config", "wxgate.toml"]);
+    for app in [SHOP, MERCHANT] {
+        command.env(format!("SECRET_{}", app.name), app.secret);
+    }
+    // A proxy in the environment must not be given the AppSecret.
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9").env("HTTP_PROXY", "http://127.0.0.1:9");
+    Process::start("gateway", &mut command, folder)
+}
+
+/// Moves the keys of a section's second appearance into its first.
+fn merge_sections(text: &str) -> String {
+    let mut sections: Vec<(String, String)> = vec![(String::new(), String::new())];
+    for line in text.lines() {
+        let is_header = line.starts_with('[');
+        if is_header && !line.starts_with("[[") {
+            if let Some(at) = sections.iter().position(|(header, _)| header == line) {
+                let section = sections.remove(at);
+                sections.push(section);
+            } else {
+                sections.push((line.to_owned(), String::new()));
+            }
+        } else if is_header {
+            sections.push((line.to_owned(), String::new()));
+        } else {
+            let section = &mut sections.last_mut().unwrap().1;
+            section.push_str(line);
+            section.push('\n');
+        }
+    }
+    sections.into_iter().map(|(header, body)| format!("{header}\n{body}")).collect()
+}
+
+fn with_key(text: &str) -> String {
+    if text.contains("\n[token]\n") {
+        let key = "\n[token]\nkeys = [{ kid = \"test\", file = \"key\" }]\n";
+        if text.contains("keys = [") { text.to_owned() } else { text.replacen("\n[token]\n", key, 1) }
+    } else {
+        format!("{text}\n[token]\nkeys = [{{ kid = \"test\", file = \"key\" }}]\n")
+    }
+}

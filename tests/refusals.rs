@@ -1,0 +1,183 @@
+//! Requests that are none: a clear refusal, one request at most, nothing at the service.
+
+use crate::harness::{Config, Gateway, Recorder, exchange, exchange_all, gateway};
+
+#[tokio::test]
+async fn a_request_that_could_be_read_in_two_ways_is_read_in_none() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let next = "GET /public/next HTTP/1.1\r\nHost: gw.test\r\n\r\n";
+    for (request, status) in [
+        (
+            "POST /public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "POST /public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+            400,
+        ),
+        (
+            "POST /public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+            400,
+        ),
+        ("POST /public/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: +5\r\n\r\nhello", 400),
+        (
+            "POST /public/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        ("POST /public/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            "POST /public/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        ("GET /public/x HTTP/1.1\r\n\r\n", 400),
+        ("GET /public/x HTTP/1.1\r\nHost: gw.test\r\nHost: gw.test\r\n\r\n", 400),
+        ("GET /public/x HTTP/1.1\r\nHost: gw.test\r\nX-A : b\r\n\r\n", 400),
+        ("GET * HTTP/1.1\r\nHost: gw.test\r\n\r\n", 400),
+        ("GET public HTTP/1.1\r\nHost: gw.test\r\n\r\n", 400),
+        ("GET /public#/../api HTTP/1.1\r\nHost: gw.test\r\n\r\n", 400),
+        ("GET /public/\u{ff} HTTP/1.1\r\nHost: gw.test\r\n\r\n", 400),
+        ("CONNECT gw.test:443 HTTP/1.1\r\nHost: gw.test\r\n\r\n", 405),
+    ] {
+        let answer = exchange_all(gateway.port, format!("{request}{next}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request:?}: {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 ").count(),
+            1,
+            "{request:?}: what follows is not answered\n{answer}"
+        );
+        assert!(recorder.seen().is_empty(), "{request:?} reached the service");
+    }
+    assert_eq!(gateway.get("/public/x").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_expectation_is_met_or_refused() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let answer =
+        exchange(gateway.port, "GET /public/x HTTP/1.1\r\nHost: gw.test\r\nExpect: foo\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 417"), "{answer}");
+    // Without a token there is no `100 Continue`: the body need not come at all.
+    let post = "POST /api/x HTTP/1.1\r\nHost: gw.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let answer = exchange(gateway.port, post).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(recorder.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_upload_leaves_the_next_request_itself() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let body = "GET /internal/smuggled HTTP/1.1\r\nHost: gw.test\r\n\r\n".repeat(2000);
+    let request = format!(
+        "POST /api/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {}\r\n\r\n{body}GET /public/next HTTP/1.1\r\nHost: gw.test\r\n\r\n",
+        body.len()
+    );
+    let answer = exchange(gateway.port, request).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(recorder.seen().iter().all(|seen| seen.target() == "/public/next"));
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_announced_or_not() {
+    let recorder = Recorder::start().await;
+    let routes = format!(
+        "{}\n[[route]]\npath = \"/small/*\"\nupstream = \"service\"\nauth = \"none\"\nbody_bytes_max = \"1KiB\"\n",
+        gateway::ROUTES
+    );
+    let gateway = Gateway::start(Config::new(recorder.port, &routes)).await;
+    let announced = gateway.post("/small/x").body("a".repeat(1025)).send().await.unwrap();
+    assert_eq!(
+        (announced.status().as_u16(), &announced.headers()["x-wxgate-error"]),
+        (413, &"body_too_large".parse().unwrap())
+    );
+    assert!(recorder.seen().is_empty());
+    let chunk = format!("400\r\n{}\r\n", "a".repeat(1024));
+    let head = "POST /small/x HTTP/1.1\r\nHost: gw.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let arriving = exchange_all(gateway.port, format!("{head}{chunk}{chunk}0\r\n\r\n")).await;
+    assert!(arriving.starts_with("HTTP/1.1 413"), "{arriving}");
+    assert!(recorder.seen().is_empty(), "the service was given a whole request: {:?}", recorder.last().head);
+    assert_eq!(gateway.post("/small/x").body("a".repeat(1024)).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_head_has_a_largest_size_and_a_longest_time() {
+    let recorder = Recorder::start().await;
+    let config = Config::new(recorder.port, gateway::ROUTES);
+    let gateway =
+        Gateway::start(config.with("[server]\nheader_timeout = \"1s\"\nheader_bytes_max = \"8KiB\"\n")).await;
+    let large = format!("GET /public/x HTTP/1.1\r\nHost: gw.test\r\nX-A: {}\r\n\r\n", "a".repeat(64 * 1024));
+    let answer = exchange_all(gateway.port, large).await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // The first head and the next one on a kept-alive connection, each begun and never ended.
+    for begin in ["", "GET /public/x HTTP/1.1\r\nHost: gw.test\r\n\r\n"] {
+        let answer =
+            exchange_all(gateway.port, format!("{begin}GET /public/slow HTTP/1.1\r\nHost: gw")).await;
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), usize::from(!begin.is_empty()), "{answer}");
+    }
+    assert!(recorder.seen().iter().all(|seen| seen.target() == "/public/x"));
+    let long = format!("/public/{}", "a".repeat(9000));
+    let config = Config::new(recorder.port, gateway::ROUTES);
+    let gateway = Gateway::start(config).await;
+    assert_eq!(gateway.get(&long).send().await.unwrap().status(), 414);
+}
+
+#[tokio::test]
+async fn a_service_that_fails_is_told_apart_from_one_that_is_not_there() {
+    let dead = crate::harness::free_port();
+    let gateway = Gateway::start(Config::new(dead, gateway::ROUTES)).await;
+    let answer = gateway.get("/public/x").send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["x-wxgate-error"]),
+        (503, &"upstream_unavailable".parse().unwrap())
+    );
+
+    let recorder = Recorder::start().await;
+    let mut config = Config::new(recorder.port, gateway::ROUTES);
+    config.upstreams.push_str("read_timeout = \"500ms\"\n");
+    let gateway = Gateway::start(config).await;
+    for (answer, status, reason) in [
+        ("", 504, "upstream_timeout"),
+        ("garbage\r\n\r\n", 502, "upstream_failed"),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            502,
+            "upstream_failed",
+        ),
+    ] {
+        recorder.answer_with(answer);
+        let answered = gateway.get("/public/x").send().await.unwrap();
+        let found = answered.headers().get("x-wxgate-error").map(|code| code.to_str().unwrap().to_owned());
+        assert_eq!((answered.status().as_u16(), found.as_deref()), (status, Some(reason)), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn upgrades_pass_on_websocket_routes_only() {
+    let recorder = Recorder::start().await;
+    let routes = format!(
+        "{}\n[[route]]\npath = \"/ws\"\nupstream = \"service\"\nauth = \"none\"\nwebsocket = true\n",
+        gateway::ROUTES
+    );
+    let gateway = Gateway::start(Config::new(recorder.port, &routes)).await;
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+    let stripped = exchange(gateway.port, format!("GET /public/x HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n")).await;
+    assert!(stripped.starts_with("HTTP/1.1 200"), "{stripped}");
+    assert!(recorder.last().all("upgrade").is_empty(), "{}", recorder.last().head);
+    let before = recorder.seen().len();
+    for (lines, status) in [
+        (format!("Upgrade: websocket\r\n{key}"), 400),
+        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\n{key}"), 400),
+        ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n".to_owned(), 400),
+        (format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{}", key.replace("13", "12")), 426),
+    ] {
+        let answer =
+            exchange(gateway.port, format!("GET /ws HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{lines}: {answer}");
+    }
+    let any = exchange(
+        gateway.port,
+        "GET /api/x HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+    )
+    .await;
+    assert!(any.starts_with("HTTP/1.1 401"), "{any}");
+    assert_eq!(recorder.seen().len(), before);
+}
