@@ -14,6 +14,16 @@ async fn with_embedded_store() -> (Gateway, Recorder) {
     (Gateway::start(Config::new(recorder.port, gateway::ROUTES).with_head("")).await, recorder)
 }
 
+/// Every `session_key` in the store's file, noted as a secret: no log may hold one either.
+fn note_session_keys(gateway: &Gateway) -> usize {
+    let file = std::fs::read(gateway.folder.path().join("wxgate.redb")).unwrap();
+    let marker = b"\"session_key\":\"";
+    let places = file.windows(marker.len()).enumerate().filter(|(_, window)| window == marker);
+    let keys =
+        places.map(|(at, _)| secret(String::from_utf8(file[at + marker.len()..][..24].to_vec()).unwrap()));
+    keys.filter(|key| key.ends_with("==")).count()
+}
+
 async fn session_of(gateway: &Gateway, token: &str) -> (u16, Value) {
     let answer = gateway.get_as(token, "/session").await;
     (answer.status().as_u16(), answer.json().await.unwrap())
@@ -24,6 +34,7 @@ async fn a_restarted_gateway_knows_its_sessions_and_who_logged_out() {
     let (mut gateway, recorder) = with_embedded_store().await;
     let (alice, bob) = (gateway.log_in(&SHOP, "alice").await, gateway.log_in(&SHOP, "bob").await);
     assert_eq!(gateway.post("/logout").bearer_auth(&bob).send().await.unwrap().status(), 204);
+    assert!(note_session_keys(&gateway) >= 1, "no session_key was found in the store");
     for signal in ["TERM", "KILL", "INT"] {
         gateway.restart(signal).await;
         let (status, session) = session_of(&gateway, &alice).await;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,9 +38,6 @@ pub(crate) struct Proxy {
     /// Set when the process is about to end: answers then tell their clients to connect anew, elsewhere.
     pub(crate) draining: Arc<AtomicBool>,
 }
-
-/// How long what is left of a refused upload is read, so that its sender gets to see the answer.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What steps 1 to 3 decide.
 enum Way {
@@ -182,7 +179,6 @@ fn set_limits(session: &mut Session, server: &crate::config::Server, draining: b
     }
     session.set_read_timeout(Some(server.read_timeout));
     session.set_write_timeout(Some(server.write_timeout));
-    session.as_downstream_mut().set_total_drain_timeout(Some(DRAIN_TIMEOUT));
 }
 
 #[async_trait]

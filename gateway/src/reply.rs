@@ -1,10 +1,13 @@
 //! [`Denied`] → status and JSON, and every other answer that the gateway gives itself. The only file with status codes.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use auth_core::CodeError;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -146,8 +149,32 @@ const fn wechat_message(kind: ExchangeKind) -> &'static str {
     }
 }
 
-/// Sends a refusal.
+/// How much of a refused upload is read after its answer, in bytes, and for how long.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sends a refusal. The connection ends with it if the request's body is still on its way: it is read for a moment and
+/// thrown away, since a connection closed over unread bytes is reset, and a reset can overtake the answer (RFC 9112 §9.6).
 pub(crate) async fn refuse(session: &mut Session, denied: &Denied, request_id: &str) -> pingora::Result<()> {
+    send_refusal(session, denied, request_id).await?;
+    // Who expects a `100 Continue` sends nothing now.
+    if !session.as_downstream_mut().is_body_done() && !session.req_header().headers.contains_key(EXPECT) {
+        let mut left = LINGER_BYTES_MAX;
+        let drained = async {
+            while let Ok(Some(piece)) = session.as_downstream_mut().read_request_body().await {
+                left = left.saturating_sub(piece.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // However it ends, the answer is out and the connection closes.
+        let _ = tokio::time::timeout(LINGER_TIMEOUT, drained).await;
+    }
+    Ok(())
+}
+
+async fn send_refusal(session: &mut Session, denied: &Denied, request_id: &str) -> pingora::Result<()> {
     let mut body = String::with_capacity(160);
     // The id has a checked alphabet and the rest is constant, except for quotes in one message: `{:?}` escapes those.
     let _ = write!(
