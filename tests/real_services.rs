@@ -24,11 +24,11 @@ async fn nginx(folder: &Path) -> (Process, u16) {
     std::fs::create_dir_all(folder.join("files")).unwrap();
     std::fs::create_dir_all(folder.join("tmp")).unwrap();
     let conf = format!(
-        "pid nginx.pid;\nerror_log nginx.log;\nworker_processes 1;\ndaemon off;\nevents {{ worker_connections 512; }}\n\
+        "pid nginx.pid;\nerror_log nginx.log;\nmaster_process off;\ndaemon off;\nevents {{ worker_connections 512; }}\n\
          {user}http {{ access_log off; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; uwsgi_temp_path tmp;\n\
          scgi_temp_path tmp; client_max_body_size 0;\n\
          server {{ listen 127.0.0.1:{port}; root {root}; dav_methods PUT; create_full_put_path on; }} }}\n",
-        // nginx started by root gives up its rights, and with them the way into this folder.
+        // nginx started by root gives up its rights, and with them the way into this folder. One process, so that one id ends it.
         user = if run(Command::new("id").arg("-u")).stdout == b"0\n" { "user root;\n" } else { "" },
         root = folder.display(),
     );

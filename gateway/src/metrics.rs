@@ -1,5 +1,7 @@
 //! What Prometheus reads on the private listener. Every label value comes from the config or from a fixed list.
 
+mod timed;
+
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+pub(crate) use timed::TimedExchange;
 
 /// All metrics of the process.
 #[derive(Debug)]
@@ -25,7 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) revocations: Gauge,
     pub(crate) ready: Gauge,
     logins: Family<LoginLabels, Counter>,
-    wechat_seconds: Histogram,
+    /// Observed by [`TimedExchange`].
+    pub(crate) wechat_seconds: Histogram,
     upstream_seconds: Vec<Histogram>,
 }
 
@@ -69,7 +74,7 @@ impl Metrics {
         let wechat_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 11));
         registry.register_with_unit(
             "wxgate_wechat",
-            "Time of one login at WeChat",
+            "Time of one code exchange at WeChat",
             Unit::Seconds,
             wechat_seconds.clone(),
         );
@@ -141,9 +146,8 @@ impl Metrics {
     }
 
     /// `errcode` is of WeChat's own table, `other`, or empty.
-    pub(crate) fn login(&self, app: &str, result: &'static str, errcode: String, took: Duration) {
+    pub(crate) fn login(&self, app: &str, result: &'static str, errcode: String) {
         self.logins.get_or_create(&LoginLabels { app: app.to_owned(), result, errcode }).inc();
-        self.wechat_seconds.observe(took.as_secs_f64());
     }
 
     pub(crate) fn upstream(&self, upstream: usize, took: Duration) {

@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
 use crate::config::{self, Checked};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, TimedExchange};
 use crate::steps::authenticate::{Prepared, TokenSources};
 use crate::steps::inject::Injector;
 use crate::steps::log::ENDPOINTS;
@@ -57,6 +57,11 @@ impl Snapshot {
         let store = open_store(&config.store)?;
         let apps: Arc<[config::App]> = config.apps.into();
         let verifier = verifier(&config.token, &keys, &apps, &revocations, &clock);
+        let upstreams = Upstreams::new(config.upstreams);
+        let slots = config.routes.iter().map(|route| route.name.to_string());
+        let slots = slots.chain(ENDPOINTS.map(|endpoint| endpoint.name().to_owned())).chain(["-".to_owned()]);
+        let names: Vec<_> = upstreams.names().map(str::to_owned).collect();
+        let metrics = Metrics::new(slots.collect(), &names, registry);
         let login = LoginService::new(
             LoginSettings {
                 issuer: config.token.issuer.clone(),
@@ -65,19 +70,18 @@ impl Snapshot {
                 replay: config.login.replay,
             },
             keys.clone(),
-            Arc::new(wechat(&config.wechat)?),
+            Arc::new(TimedExchange {
+                client: wechat(&config.wechat)?,
+                seconds: metrics.wechat_seconds.clone(),
+            }),
             Arc::clone(&store),
             Arc::clone(&revocations),
             Arc::clone(&clock),
         );
-        let upstreams = Upstreams::new(config.upstreams);
-        let slots = config.routes.iter().map(|route| route.name.to_string());
-        let slots = slots.chain(ENDPOINTS.map(|endpoint| endpoint.name().to_owned())).chain(["-".to_owned()]);
-        let names: Vec<_> = upstreams.names().map(str::to_owned).collect();
         Ok(Self {
             router: Router::new(&config.routes, &config.endpoints)?,
             limiters: config.routes.iter().map(|route| route.rate.map(Limiter::new)).collect(),
-            metrics: Metrics::new(slots.collect(), &names, registry),
+            metrics,
             token_sources: TokenSources { headers: config.token.headers, query: config.token.query },
             injector: Injector::new(&config.identity)?,
             jwks: serde_json::to_vec(&keys.jwks())?.into(),

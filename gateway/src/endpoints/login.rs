@@ -3,7 +3,7 @@
 mod body;
 mod form;
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use auth_core::login::{Login, LoginError};
 use auth_core::wechat::ExchangeError;
@@ -32,9 +32,8 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session) -> Answer
     let asked = body::read(session).await?;
     let code = LoginCode::parse(&asked.code)?;
     let app = choose_app(&snapshot.apps, asked.appid.as_deref(), &session.req_header().headers)?;
-    let started = Instant::now();
     let login = snapshot.login.login(&app.wechat, code).await;
-    count(snapshot, app, &login, started);
+    count(snapshot, app, &login);
     let login = login.map_err(Denied::from)?;
     let body = Body {
         token: login.token.expose(),
@@ -68,19 +67,14 @@ fn referer_appid(referer: &str) -> Option<AppId> {
     AppId::parse(appid).ok()
 }
 
-fn count(
-    snapshot: &Snapshot,
-    app: &App,
-    login: &Result<std::sync::Arc<Login>, LoginError>,
-    started: Instant,
-) {
+fn count(snapshot: &Snapshot, app: &App, login: &Result<Arc<Login>, LoginError>) {
     let (result, errcode) = match login {
         Ok(_) => ("ok", None),
         Err(LoginError::Wechat(error)) => (error.kind(), error.errcode().map(|code| label(error, code))),
         Err(LoginError::CodeUsed) => ("code_used", None),
         Err(LoginError::Store(_)) => ("store", None),
     };
-    snapshot.metrics.login(&app.name, result, errcode.unwrap_or_default(), started.elapsed());
+    snapshot.metrics.login(&app.name, result, errcode.unwrap_or_default());
 }
 
 /// An errcode as a label. Whatever is not in WeChat's table counts as one: a label must not grow without end.
