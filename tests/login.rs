@@ -100,6 +100,7 @@ async fn fifty_parallel_logins_with_one_code_are_one_call_and_one_session() {
     assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
     let tokens: HashSet<_> = answers.iter().map(|(_, answer)| answer["token"].as_str().unwrap()).collect();
     assert_eq!((tokens.len(), gateway.simulator.exchanges().await), (1, 1));
+    assert!(gateway.metrics().await.contains("wxgate_wechat_seconds_count 1\n"));
 }
 
 #[tokio::test]
