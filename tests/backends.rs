@@ -41,7 +41,11 @@ async fn express_reads_who_calls() {
         for file in ["package.json", "package-lock.json", "server.js"] {
             std::fs::copy(example("express").join(file), folder.join(file)).unwrap();
         }
-        installed(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder));
+        installed(
+            Command::new("npm")
+                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+                .current_dir(folder),
+        );
     });
     std::fs::copy(example("express").join("server.js"), folder.join("server.js")).unwrap();
     reads_who_calls("express", Command::new("node").arg(folder.join("server.js"))).await;
@@ -107,11 +111,26 @@ async fn reads_who_calls_on(name: &str, port: u16, command: &mut Command) {
         assert_eq!(seen[key], session[key], "{name} sees {seen}, not {session}");
     }
 
-    let forged = ["X-WX-OPENID", "x_wx_openid", "X-WX_OPENID", "X-WX-APPID", "X_WX_APPID", "X-WX-UNIONID", "x_wx_unionid"];
-    let forge = |request: reqwest::RequestBuilder| forged.iter().fold(request, |r, header| r.header(*header, "oEvil"));
+    let forged = [
+        "X-WX-OPENID",
+        "x_wx_openid",
+        "X-WX_OPENID",
+        "X-WX-APPID",
+        "X_WX_APPID",
+        "X-WX-UNIONID",
+        "x_wx_unionid",
+    ];
+    let forge = |request: reqwest::RequestBuilder| {
+        forged.iter().fold(request, |r, header| r.header(*header, "oEvil"))
+    };
     let anonymous: Value = forge(gateway.get("/api/me")).send().await.unwrap().json().await.unwrap();
-    assert_eq!(anonymous, json!({ "openid": null, "appid": null, "unionid": null }), "{name} believes a client");
-    let claimed: Value = forge(gateway.get("/api/me").bearer_auth(&token)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        anonymous,
+        json!({ "openid": null, "appid": null, "unionid": null }),
+        "{name} believes a client"
+    );
+    let claimed: Value =
+        forge(gateway.get("/api/me").bearer_auth(&token)).send().await.unwrap().json().await.unwrap();
     assert_eq!(claimed, seen, "{name} believes a client");
 }
 
@@ -129,7 +148,11 @@ fn python_with(name: &str) -> PathBuf {
     let folder = prepared(name, "requirements.txt", |folder| {
         installed(Command::new("python3").args(["-m", "venv"]).arg(folder));
         let requirements = example(name).join("requirements.txt");
-        installed(Command::new(folder.join("bin/python")).args(["-m", "pip", "install", "-q", "-r"]).arg(requirements));
+        installed(
+            Command::new(folder.join("bin/python"))
+                .args(["-m", "pip", "install", "-q", "-r"])
+                .arg(requirements),
+        );
     });
     folder.join("bin/python")
 }
@@ -137,7 +160,8 @@ fn python_with(name: &str) -> PathBuf {
 /// A folder made by `make` and kept between runs, as long as the example's `list` of dependencies stays as it is.
 fn prepared(name: &str, list: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("backends").join(name);
-    let (wanted, stamp) = (std::fs::read_to_string(example(name).join(list)).unwrap(), folder.join("made-from"));
+    let (wanted, stamp) =
+        (std::fs::read_to_string(example(name).join(list)).unwrap(), folder.join("made-from"));
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
         return folder;
     }

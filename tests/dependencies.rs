@@ -6,7 +6,11 @@ use crate::harness::root;
 
 /// Name (or `name*` for a family), lowest version, and what is wrong below it.
 const FLOORS: [(&str, &str, &str); 5] = [
-    ("pingora*", "0.9.1", "CVE-2026-105297, CVE-2026-105299: header floods; a client could nominate our headers away"),
+    (
+        "pingora*",
+        "0.9.1",
+        "CVE-2026-105297, CVE-2026-105299: header floods; a client could nominate our headers away",
+    ),
     ("h2", "0.4.16", "floods of resets, pings and empty frames cost it CPU and memory"),
     ("jsonwebtoken", "11.1.0", "CVE-2026-25537: a claim of the wrong type counted as absent"),
     ("rustls-webpki", "0.103.13", "see RustSec"),

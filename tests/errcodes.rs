@@ -19,7 +19,10 @@ async fn every_errcode_gives_the_code_and_status_that_are_documented() {
         let (status, answer) = gateway.login(json!({ "code": code, "appid": SHOP.appid })).await;
         assert_eq!(row[2], format!("`{}`", answer["error"].as_str().unwrap()), "errcode {errcode}: {answer}");
         let explained = rows.iter().find(|other| other[0] == row[2]).expect("the code has a row of its own");
-        assert!(explained[1].split(' ').any(|one| one == status.to_string()), "{errcode}: {status}, {explained:?}");
+        assert!(
+            explained[1].split(' ').any(|one| one == status.to_string()),
+            "{errcode}: {status}, {explained:?}"
+        );
         forget_faults(&gateway).await;
         tried += 1;
     }

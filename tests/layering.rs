@@ -54,7 +54,9 @@ fn a_step_knows_no_other_step_but_by_what_it_is_handed() {
     for source in sources("gateway/src").iter().filter(|source| source.is_below("steps")) {
         let own = source.module.get(1).cloned().unwrap_or_default();
         for path in source.paths().iter().filter(|path| path.first().is_some_and(|first| first == "steps")) {
-            let (Some(step), rest) = (path.get(1), path.get(1..).unwrap_or_default().join("::")) else { continue };
+            let (Some(step), rest) = (path.get(1), path.get(1..).unwrap_or_default().join("::")) else {
+                continue;
+            };
             if *step == own || own.is_empty() {
                 continue;
             }
@@ -63,7 +65,8 @@ fn a_step_knows_no_other_step_but_by_what_it_is_handed() {
             used.insert((own.clone(), rest));
         }
     }
-    let stale = STEPS_THAT_HAND_ON.iter().find(|(who, what, _)| !used.contains(&((*who).into(), (*what).into())));
+    let stale =
+        STEPS_THAT_HAND_ON.iter().find(|(who, what, _)| !used.contains(&((*who).into(), (*what).into())));
     assert!(stale.is_none(), "no longer used, take it out of the list: {stale:?}");
 }
 
@@ -87,7 +90,8 @@ fn each_part_knows_only_what_it_may() {
 fn the_http_exchange_is_touched_in_few_places() {
     let mut touched = BTreeSet::new();
     for source in sources("gateway/src") {
-        let holds = source.paths_from("pingora").iter().any(|path| path.last().is_some_and(|last| last == "Session"));
+        let holds =
+            source.paths_from("pingora").iter().any(|path| path.last().is_some_and(|last| last == "Session"));
         if holds {
             let place = HOLDS_THE_EXCHANGE.into_iter().find(|place| source.is_below(place));
             touched.insert(place.unwrap_or_else(|| panic!("{} imports pingora's Session", source.name)));
@@ -103,7 +107,9 @@ fn status_codes_are_given_in_one_place() {
         let needles = ["StatusCode", "ResponseHeader::build", "respond_error"];
         if let Some(needle) = needles.iter().find(|needle| source.code.contains(**needle)) {
             let place = GIVES_STATUS.into_iter().find(|place| source.is_below(place));
-            given.insert(place.unwrap_or_else(|| panic!("{} has {needle}: statuses are reply.rs's", source.name)));
+            given.insert(
+                place.unwrap_or_else(|| panic!("{} has {needle}: statuses are reply.rs's", source.name)),
+            );
         }
     }
     assert_eq!(given.len(), GIVES_STATUS.len(), "only {given:?} need it: shorten the list");
@@ -127,7 +133,8 @@ fn the_library_knows_no_gateway_and_no_http_server() {
 fn files_and_environment_are_touched_where_they_may_be() {
     let mut touched = BTreeSet::new();
     for source in ["gateway/src", "auth-core/src"].iter().flat_map(|folder| sources(folder)) {
-        let needles = ["std::fs", "tokio::fs", "File::open", "File::create", "env::var(", "env::vars", "env::set_var"];
+        let needles =
+            ["std::fs", "tokio::fs", "File::open", "File::create", "env::var(", "env::vars", "env::set_var"];
         if let Some(needle) = needles.iter().find(|needle| source.code.contains(**needle)) {
             let known = TOUCHES_THE_MACHINE.iter().find(|(file, _)| *file == source.name);
             touched.insert(known.unwrap_or_else(|| panic!("{} has {needle}", source.name)));
@@ -244,7 +251,8 @@ fn source(folder: &str, file: &Path) -> Option<Source> {
     }
     let text = std::fs::read_to_string(file).expect("a source is text");
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code =
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     Some(Source { name: format!("{folder}/{}", within.display()), module, code })
 }
 

@@ -12,15 +12,19 @@ use crate::harness::{Config, Gateway, Process, Recorder, SHOP, free_port, run, w
 async fn the_lines_of_the_five_minutes_give_the_answers_that_are_shown() {
     for name in ["README.md", "README.zh-CN.md"] {
         let folder = TempDir::with_prefix("wxgate-readme").unwrap();
-        let ports = [("8080", free_port()), ("9090", free_port()), ("9100", free_port()), ("9101", free_port())];
+        let ports =
+            [("8080", free_port()), ("9090", free_port()), ("9100", free_port()), ("9101", free_port())];
         let mut command = wxgate();
         command.arg("dev");
-        for (option, (_, port)) in ["--port", "--admin-port", "--sim-port", "--echo-port"].iter().zip(&ports) {
+        for (option, (_, port)) in ["--port", "--admin-port", "--sim-port", "--echo-port"].iter().zip(&ports)
+        {
             command.args([option, port.to_string().as_str()]);
         }
         let dev = Process::start("dev", &mut command, folder.path());
         dev.wait_for_line(|line| line.contains("Ctrl-C")).await;
-        tokio::time::timeout(Duration::from_secs(30), open(ports[0].1)).await.expect("the gateway takes connections");
+        tokio::time::timeout(Duration::from_secs(30), open(ports[0].1))
+            .await
+            .expect("the gateway takes connections");
         let here = |text: &str| {
             ports.iter().fold(text.to_owned(), |text, (shown, port)| {
                 text.replace(&format!("127.0.0.1:{shown}"), &format!("127.0.0.1:{port}"))
@@ -41,7 +45,8 @@ async fn the_lines_of_the_five_minutes_give_the_answers_that_are_shown() {
         assert!(wanted.len() >= 4, "{name} shows only {} answers", wanted.len());
         let output = run(Command::new("bash").args(["-euo", "pipefail", "-c", &script]));
         let said = String::from_utf8(output.stdout).unwrap();
-        let got: Vec<_> = said.split("-----\n").map(without_ids).filter(|answer| !answer.is_empty()).collect();
+        let got: Vec<_> =
+            said.split("-----\n").map(without_ids).filter(|answer| !answer.is_empty()).collect();
         assert_eq!(got, wanted, "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -57,19 +62,31 @@ async fn the_nginx_that_is_shown_ends_tls_before_the_gateway() {
     let folder = TempDir::with_prefix("wxgate-nginx").unwrap();
     let at = |file: &str| folder.path().join(file).display().to_string();
     let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]);
     openssl.args(["-subj", "/CN=shop.example.com", "-keyout", &at("key"), "-out", &at("pem")]);
     assert!(run(&mut openssl).status.success());
     let port = free_port();
     let document = Document::read("README.md");
-    let shown = document.blocks.iter().find(|block| block.language == "nginx").expect("the README shows an nginx");
+    let shown =
+        document.blocks.iter().find(|block| block.language == "nginx").expect("the README shows an nginx");
     let shown = shown
         .text
         .replace("listen 443 ssl", &format!("listen 127.0.0.1:{port} ssl"))
         .replace("/etc/nginx/tls/shop.example.com.pem", &at("pem"))
         .replace("/etc/nginx/tls/shop.example.com.key", &at("key"))
         .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", gateway.port));
-    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {};", at(kind)));
+    let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {};", at(kind)));
     let text = format!(
         "daemon off; master_process off; pid {}; error_log stderr; events {{}}\nhttp {{ access_log off; {}\n{shown} }}\n",
         at("pid"),
@@ -83,7 +100,8 @@ async fn the_nginx_that_is_shown_ends_tls_before_the_gateway() {
     tokio::time::timeout(Duration::from_secs(30), open(port)).await.expect("nginx takes connections");
 
     let client = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true).build().unwrap();
-    let request = client.get(format!("https://127.0.0.1:{port}/api/x%41/1")).header("Host", "shop.example.com");
+    let request =
+        client.get(format!("https://127.0.0.1:{port}/api/x%41/1")).header("Host", "shop.example.com");
     let answer = request.bearer_auth(token).header("X-WX-OPENID", "evil").send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let seen = recorder.last();
@@ -104,5 +122,7 @@ async fn open(port: u16) {
 fn without_ids(text: &str) -> String {
     let mut parts = text.trim().split("\"request_id\":\"");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "\"request_id\":\"" + part.split_once('"').map_or("", |(_, rest)| rest))
+    parts.fold(first, |text, part| {
+        text + "\"request_id\":\"" + part.split_once('"').map_or("", |(_, rest)| rest)
+    })
 }

@@ -1,5 +1,6 @@
 //! As much of Markdown as the documents use.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::harness::root;
@@ -49,7 +50,8 @@ pub(crate) fn documents() -> Vec<Document> {
 
 impl Document {
     pub(crate) fn read(name: &str) -> Self {
-        let text = std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text =
+            std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let (mut blocks, mut prose) = (Vec::new(), Vec::new());
         let mut open: Option<Block> = None;
         for line in text.lines() {
@@ -73,9 +75,13 @@ impl Document {
     pub(crate) fn commands(&self) -> Vec<Vec<String>> {
         let shells = ["sh", "ini", "yaml", "dockerfile"];
         let blocks = self.blocks.iter().filter(|block| shells.contains(&block.language.as_str()));
-        let lines = blocks.flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>());
+        let runs = |block: &Block, line: &str| block.language != "ini" || line.starts_with("Exec");
+        let lines =
+            blocks.flat_map(|block| block.text.lines().filter(|line| runs(block, line)).map(str::to_owned));
         let spans = self.prose.iter().flat_map(|line| line.split('`').skip(1).step_by(2));
-        let spans = spans.filter(|span| span.starts_with("wxgate ") || span.starts_with("cargo run ")).map(str::to_owned);
+        let spans = spans
+            .filter(|span| span.starts_with("wxgate ") || span.starts_with("cargo run "))
+            .map(str::to_owned);
         lines.chain(spans).filter_map(|line| command(&line)).collect()
     }
 
@@ -91,8 +97,19 @@ impl Document {
         rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
     }
 
-    pub(crate) fn table_rows(&self) -> usize {
-        self.rows().count()
+    /// What no translation changes in the rows of all tables: names in code and cells of figures.
+    pub(crate) fn facts(&self) -> Vec<BTreeSet<String>> {
+        let is_figures = |cell: &&str| {
+            cell.bytes().any(|byte| byte.is_ascii_digit())
+                && !cell.bytes().any(|byte| byte.is_ascii_alphabetic())
+        };
+        let facts = |row: &String| {
+            let spans = row.split('`').skip(1).step_by(2).map(str::to_owned);
+            let cells = row.trim_matches('|').split(" | ").map(str::trim);
+            let figures = cells.filter(|cell| cell.is_ascii()).filter(is_figures).map(str::to_owned);
+            spans.chain(figures).collect()
+        };
+        self.prose.iter().filter(|line| line.starts_with('|')).map(facts).collect()
     }
 
     /// The levels of the headings.
@@ -104,7 +121,9 @@ impl Document {
     /// The blocks without their comments and pictures: what must be the same in every language.
     pub(crate) fn shown(&self) -> Vec<String> {
         let blocks = self.blocks.iter().filter(|block| block.language != "text");
-        blocks.map(|block| block.text.lines().filter_map(uncommented).collect::<Vec<_>>().join("\n")).collect()
+        blocks
+            .map(|block| block.text.lines().filter_map(uncommented).collect::<Vec<_>>().join("\n"))
+            .collect()
     }
 }
 
@@ -117,11 +136,17 @@ fn uncommented(line: &str) -> Option<&str> {
 /// The subcommand and its words, if the line calls the program.
 fn command(line: &str) -> Option<Vec<String>> {
     let words: Vec<_> = line.split([' ', '=', '"', ',', '[', ']']).filter(|word| !word.is_empty()).collect();
-    let by_name = words.iter().position(|word| *word == "wxgate" || word.ends_with("/wxgate"));
+    // `sudo -u wxgate wxgate run`: a user of that name is no call.
+    let called = |two: &[&str]| (two[0] == "wxgate" || two[0].ends_with("/wxgate")) && is_name(two[1]);
+    let by_name = words.windows(2).position(called);
     let by_cargo = words.windows(3).position(|three| three == ["cargo", "run", "--"]).map(|at| at + 2);
     let mut after = words[by_cargo.or(by_name)? + 1..].iter();
-    let name = after.next().filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))?;
+    let name = after.next().filter(|name| is_name(name))?;
     let ends = |word: &&&str| matches!(**word, "|" | "&&" | ";" | "#" | ">" | "&");
     let rest: Vec<_> = after.take_while(|word| !ends(word)).map(|word| (*word).to_owned()).collect();
     Some([vec![(*name).to_owned()], rest].concat())
+}
+
+fn is_name(word: &str) -> bool {
+    word != "wxgate" && word.bytes().all(|byte| byte.is_ascii_lowercase())
 }

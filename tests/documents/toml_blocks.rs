@@ -30,7 +30,8 @@ pub(super) fn check(document: &str, text: &str) {
     let (mut config, mut variables) = (Value::Table(config), Vec::new());
     provide(&mut config, folder.path(), &mut variables);
     let file = folder.path().join("wxgate.toml");
-    std::fs::write(&file, toml::to_string(&config).expect("a table is TOML")).expect("the folder can be written");
+    std::fs::write(&file, toml::to_string(&config).expect("a table is TOML"))
+        .expect("the folder can be written");
     let answer = run(wxgate().args(["check", "--config"]).arg(&file).envs(variables));
     let said = String::from_utf8_lossy(&answer.stderr);
     assert!(answer.status.success(), "{document} shows a config that does not start:\n{said}\n{text}");
@@ -68,7 +69,9 @@ fn provide(value: &mut Value, folder: &Path, variables: &mut Vec<(String, String
 
 /// Of its own for each name, fit for a key and for an AppSecret.
 fn a_secret(name: &str) -> String {
-    let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     let digits = (0..8).map(|_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         format!("{:08x}", state >> 32)
