@@ -24,3 +24,11 @@ mod config_files;
 mod command_line;
 mod dev;
 mod real_services;
+mod backends;
+mod miniprogram;
+
+mod readme;
+mod documents;
+mod errcodes;
+mod layering;
+mod dependencies;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{HOST, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -288,7 +287,7 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> pingora::Result<()> {
-        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+        if response.status.as_u16() == websocket::SWITCHING_PROTOCOLS {
             let asked = &session.req_header().headers;
             if !context.websocket || !websocket::is_accepted(asked, &response.headers) {
                 return Err(Error::new_up(ErrorType::InvalidHTTPHeader));

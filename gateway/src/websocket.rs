@@ -55,6 +55,9 @@ pub(crate) fn is_handshake(method: &Method, version: Version, headers: &HeaderMa
     }
 }
 
+/// The status with which a service takes a handshake (RFC 9110 §15.2.2).
+pub(crate) const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// Whether the service's 101 answers this very handshake (RFC 6455 §4.2.2). One that does not would be a tunnel that the
 /// client takes for something else.
 pub(crate) fn is_accepted(request: &HeaderMap, response: &HeaderMap) -> bool {
