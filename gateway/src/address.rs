@@ -1,5 +1,6 @@
 //! Who the client is: the connection's other end, or whom a believed proxy names.
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -37,6 +38,22 @@ pub(crate) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&peer))
 }
 
+/// Writes `address` as its `Display` does, without `core::fmt` where it is IPv4: every request has it in three places.
+pub(crate) fn write(out: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => {
+            let (mut digits, mut point) = (itoa::Buffer::new(), "");
+            for octet in v4.octets() {
+                out.extend([point, digits.format(octet)]);
+                point = ".";
+            }
+        }
+        IpAddr::V6(v6) => {
+            let _ = write!(out, "{v6}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +61,15 @@ mod tests {
     fn found(peer: &str, lines: &[&str]) -> String {
         let trusted = ["10.9.9.0/24".parse().unwrap()];
         client(peer.parse().unwrap(), lines.iter().map(|line| line.as_bytes()), &trusted).to_string()
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_displays() {
+        for address in ["0.0.0.0", "127.0.0.1", "255.10.200.9", "::1", "2001:db8::ff"] {
+            let mut out = String::new();
+            write(&mut out, address.parse().unwrap());
+            assert_eq!(out, address);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Step 6: one line and the metrics for every request, refused ones too.
 
+mod stamp;
 mod writer;
 
 use std::fmt::Write;
@@ -7,9 +8,11 @@ use std::time::Duration;
 
 use pingora::proxy::Session;
 
+use crate::address;
 use crate::context::Context;
 use crate::steps::route::{Destination, Endpoint, RouteId};
 
+use stamp::Stamp;
 pub(crate) use writer::{AccessLog, Style};
 
 /// How a request ended, in one word.
@@ -50,27 +53,29 @@ pub(crate) struct Line<'a> {
 
 impl Line<'_> {
     /// As a JSON object. Query, headers and bodies are never in it, nor a token, nor a whole openid.
-    pub(crate) fn write_json(&self, out: &mut String) {
+    ///
+    /// Written piece by piece: `write!` takes three times the instructions, and there is one such line a request.
+    pub(crate) fn write_json(&self, stamp: &mut Stamp, out: &mut String) {
         let (context, request) = (self.context, self.session.req_header());
-        let millis = std::time::UNIX_EPOCH + Duration::from_millis(self.at_millis);
-        let _ = write!(
-            out,
-            "{{\"time\":\"{}\",\"level\":\"INFO\",\"target\":\"access\"",
-            humantime::format_rfc3339_millis(millis)
-        );
-        text(out, "request_id", context.request_id.as_str());
-        let _ = write!(out, ",\"client\":\"{}\"", context.client);
-        text(out, "method", request.method.as_str());
+        out.push_str("{\"time\":\"");
+        stamp.write(self.at_millis, out);
+        out.push_str("\",\"level\":\"INFO\",\"target\":\"access\"");
+        plain(out, "request_id", context.request_id.as_str());
+        out.push_str(",\"client\":\"");
+        address::write(out, context.client);
+        out.push('"');
+        // A method is a token (RFC 9110 §5.6.2): no quote, no backslash, no space.
+        plain(out, "method", request.method.as_str());
         text(out, "host", self.host());
         text(out, "path", self.path());
         text(out, "route", self.route);
-        text(out, "outcome", self.outcome);
+        plain(out, "outcome", self.outcome);
         number(out, "status", u64::from(self.status));
         if let Some(denied) = &context.denied {
-            text(out, "denied.reason", denied.code());
+            plain(out, "denied.reason", denied.code());
         }
         if let Some(peer) = &context.upstream {
-            let _ = write!(out, ",\"upstream.addr\":\"{}\"", peer.address);
+            plain(out, "upstream.addr", &peer.shown);
         }
         if let Some(openid) = self.openid() {
             out.push_str(",\"user\":\"");
@@ -87,15 +92,9 @@ impl Line<'_> {
     }
 
     /// For a person at a terminal.
-    pub(crate) fn write_text(&self, out: &mut String) {
-        let millis = std::time::UNIX_EPOCH + Duration::from_millis(self.at_millis);
-        let _ = write!(
-            out,
-            "{} {} {} ",
-            humantime::format_rfc3339_millis(millis),
-            self.status,
-            self.session.req_header().method
-        );
+    pub(crate) fn write_text(&self, stamp: &mut Stamp, out: &mut String) {
+        stamp.write(self.at_millis, out);
+        let _ = write!(out, " {} {} ", self.status, self.session.req_header().method);
         escaped(out, self.path());
         let _ = write!(out, " {} {:.1}ms", self.outcome, self.took.as_secs_f64() * 1000.0);
         if let Some(denied) = &self.context.denied {
@@ -127,9 +126,14 @@ impl Line<'_> {
 }
 
 fn text(out: &mut String, key: &str, value: &str) {
-    let _ = write!(out, ",\"{key}\":\"");
+    out.extend([",\"", key, "\":\""]);
     escaped(out, value);
     out.push('"');
+}
+
+/// A value whose alphabet has nothing to escape.
+fn plain(out: &mut String, key: &str, value: &str) {
+    out.extend([",\"", key, "\":\"", value, "\""]);
 }
 
 fn number(out: &mut String, key: &str, value: u64) {
@@ -139,14 +143,26 @@ fn number(out: &mut String, key: &str, value: u64) {
 
 /// Three decimals: microseconds.
 fn millis_of(out: &mut String, key: &str, took: Duration) {
-    let micros = took.as_micros();
-    let _ = write!(out, ",\"{key}\":{}.{:03}", micros / 1000, micros % 1000);
+    number(out, key, took.as_secs() * 1000 + u64::from(took.subsec_millis()));
+    out.push('.');
+    stamp::three_digits(out, took.subsec_micros() % 1000);
 }
+
+/// What needs no escape.
+const STANDS: [bool; 256] = {
+    let mut stands = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        stands[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    stands
+};
 
 /// Whatever could end the line, the string or the terminal's patience is written as an escape (RFC 8259 §7). Only
 /// visible ASCII stands as it is: a right-to-left mark in a path must not turn the line round.
 fn escaped(out: &mut String, value: &str) {
-    if value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+    if value.bytes().all(|byte| STANDS[usize::from(byte)]) {
         out.push_str(value);
         return;
     }

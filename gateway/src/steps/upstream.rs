@@ -41,6 +41,8 @@ struct Upstream {
 pub(crate) struct Peer {
     /// For the log.
     pub(crate) address: SocketAddr,
+    /// The same, in writing.
+    pub(crate) shown: Box<str>,
     plain: HttpPeer,
     websocket: HttpPeer,
     /// Until when it rests, in milliseconds since start.
@@ -132,7 +134,8 @@ impl Peer {
         websocket.options.read_timeout = Some(config.websocket_idle_timeout);
         websocket.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::standard();
         websocket.options.custom_l4 = Some(Arc::new(WebSocketConnect));
-        Self { address, plain, websocket, rests_until: AtomicU64::new(0) }
+        let shown = address.to_string().into();
+        Self { address, shown, plain, websocket, rests_until: AtomicU64::new(0) }
     }
 
     /// As pingora wants it.

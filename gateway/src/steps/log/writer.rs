@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
-use super::Line;
+use super::{Line, Stamp};
 use crate::config::LogFormat;
 
 /// Lines are written out when this many bytes wait, or at the next tick.
@@ -32,36 +32,43 @@ impl Style {
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     style: Style,
-    waiting: Mutex<String>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: String,
+    stamp: Stamp,
 }
 
 impl AccessLog {
-    pub(crate) const fn new(style: Style) -> Self {
-        Self { style, waiting: Mutex::new(String::new()) }
+    pub(crate) fn new(style: Style) -> Self {
+        Self { style, waiting: Mutex::default() }
     }
 
     pub(crate) fn write(&self, line: &Line<'_>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { lines, stamp } = &mut *waiting;
         match self.style {
-            Style::Json => line.write_json(&mut waiting),
-            Style::Text => line.write_text(&mut waiting),
+            Style::Json => line.write_json(stamp, lines),
+            Style::Text => line.write_text(stamp, lines),
         }
-        if waiting.len() >= WAITING_BYTES_MAX {
-            put(&mut waiting);
+        if lines.len() >= WAITING_BYTES_MAX {
+            put(lines);
         }
     }
 
     /// Writes out what waits. Called several times a second, and last of all at the end.
     pub(crate) fn flush(&self) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.is_empty() {
-            put(&mut waiting);
+        if !waiting.lines.is_empty() {
+            put(&mut waiting.lines);
         }
     }
 }
 
 /// A log that nobody reads any more must not stop the traffic: what cannot be written is dropped.
-fn put(waiting: &mut String) {
-    let _ = std::io::stdout().lock().write_all(waiting.as_bytes());
-    waiting.clear();
+fn put(lines: &mut String) {
+    let _ = std::io::stdout().lock().write_all(lines.as_bytes());
+    lines.clear();
 }
