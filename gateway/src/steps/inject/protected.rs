@@ -3,8 +3,6 @@
 //! CGI, WSGI, PHP and others fold `-`, `_`, `.` and case into one name, so two names are the same here when they are
 //! the same after lower-casing and dropping all that is neither letter nor digit.
 
-use std::collections::HashSet;
-
 use http::header::{HeaderMap, HeaderName};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -34,34 +32,33 @@ const PROVENANCE: [&str; 16] = [
     "x-request-id",
 ];
 
-/// Longest folded name that could be a protected one: whatever is longer than all of them is none.
-const FOLDED_MAX: usize = 64;
-
 /// Knows the protected names.
 #[derive(Debug)]
 pub(crate) struct Protected {
-    /// Folded; for answers.
-    identity: HashSet<Vec<u8>>,
-    /// Folded; for requests, beside `identity`.
-    provenance: HashSet<Vec<u8>>,
-    /// Folded first letters: most names are known to be none of ours by theirs.
-    first: [bool; 256],
+    /// By their first letter: most names of ordinary traffic are known to be none of ours by theirs, and what is left
+    /// to compare with differs in the next letter or two. No hash is computed.
+    listed: [Vec<Listed>; 256],
+}
+
+#[derive(Debug)]
+struct Listed {
+    folded: Vec<u8>,
+    /// Says who calls, so that a service may not answer with it either; else it says where a request came from.
+    identity: bool,
 }
 
 impl Protected {
     pub(crate) fn new(identity: &Identity) -> Self {
         let names = [&identity.openid, &identity.appid, &identity.unionid, &identity.source, &identity.env];
-        let fold_all = |name: &HeaderName| name.as_str().bytes().filter_map(fold).collect::<Vec<u8>>();
-        let identity: HashSet<Vec<u8>> =
-            names.into_iter().chain(&identity.also_protected).map(fold_all).collect();
-        let provenance: HashSet<Vec<u8>> =
-            PROVENANCE.iter().map(|name| name.bytes().filter_map(fold).collect()).collect();
-        let mut first = [false; 256];
-        for name in identity.iter().chain(&provenance) {
-            first[usize::from(name.first().copied().unwrap_or(b'x'))] = true;
+        let identity = names.into_iter().chain(&identity.also_protected).map(|name| (name.as_str(), true));
+        let mut listed = [const { Vec::new() }; 256];
+        for (name, identity) in identity.chain(PROVENANCE.map(|name| (name, false))) {
+            let folded: Vec<u8> = fold(name).collect();
+            if let Some(first) = folded.first() {
+                listed[usize::from(*first)].push(Listed { folded, identity });
+            }
         }
-        first[usize::from(b'x')] = true;
-        Self { identity, provenance, first }
+        Self { listed }
     }
 
     pub(crate) fn strip_request(&self, request: &mut RequestHeader) {
@@ -82,31 +79,23 @@ impl Protected {
     }
 
     fn is_protected(&self, name: &str, with_provenance: bool) -> bool {
-        let mut letters = name.bytes().filter_map(fold);
-        let Some(first) = letters.next() else { return false };
-        if !self.first[usize::from(first)] {
-            return false;
-        }
-        let mut folded = [0; FOLDED_MAX];
-        folded[0] = first;
-        let mut len = 1;
-        for letter in letters {
-            if len == FOLDED_MAX {
-                // Too long to be one of the listed names, but a prefix covers names of any length.
-                return folded.starts_with(IDENTITY_PREFIX)
-                    || with_provenance && folded.starts_with(PROVENANCE_PREFIX);
-            }
-            folded[len] = letter;
-            len += 1;
-        }
-        let folded = &folded[..len];
-        let identity = folded.starts_with(IDENTITY_PREFIX) || self.identity.contains(folded);
-        identity
-            || with_provenance && (folded.starts_with(PROVENANCE_PREFIX) || self.provenance.contains(folded))
+        let Some(first) = fold(name).next() else { return false };
+        let prefixed = first == b'x'
+            && (starts_with(name, IDENTITY_PREFIX)
+                || with_provenance && starts_with(name, PROVENANCE_PREFIX));
+        let is_it = |listed: &Listed| {
+            (listed.identity || with_provenance) && fold(name).eq(listed.folded.iter().copied())
+        };
+        prefixed || self.listed[usize::from(first)].iter().any(is_it)
     }
 }
 
 /// Letters in lower case and digits; all else is dropped.
-fn fold(byte: u8) -> Option<u8> {
-    byte.is_ascii_alphanumeric().then(|| byte.to_ascii_lowercase())
+fn fold(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+}
+
+fn starts_with(name: &str, prefix: &[u8]) -> bool {
+    let mut letters = fold(name);
+    prefix.iter().all(|letter| letters.next() == Some(*letter))
 }
