@@ -12,7 +12,11 @@ pub(crate) struct Host<'a> {
 impl<'a> Host<'a> {
     /// Reads `name`, `name:port`, `1.2.3.4:port` or `[v6]:port`. Longest name: 253 characters (RFC 1035 §2.3.4).
     pub(crate) fn parse(value: &'a [u8]) -> Option<Self> {
+        let plain = is_plain(value);
         let value = std::str::from_utf8(value).ok()?;
+        if plain {
+            return Some(Self { name: Cow::Borrowed(value), port: None });
+        }
         let (name, port) = split_port(value)?;
         let name = name.strip_suffix('.').unwrap_or(name);
         let port = match port {
@@ -46,6 +50,21 @@ impl<'a> Host<'a> {
             Some(port) => Cow::Owned(format!("{}:{port}", self.name)),
         }
     }
+}
+
+/// One pass that knows the hosts of ordinary traffic, a name or IPv4 address as it should be; the rest gets the careful
+/// look.
+fn is_plain(value: &[u8]) -> bool {
+    let mut before = b'.';
+    for &byte in value {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'.' if before != b'.' => {}
+            _ => return false,
+        }
+        before = byte;
+    }
+    before != b'.' && value.len() <= 253
 }
 
 fn split_port(value: &str) -> Option<(&str, Option<&str>)> {
@@ -96,6 +115,29 @@ mod tests {
         assert_eq!(authority("127.0.0.1:80").as_deref(), Some("127.0.0.1:80"));
         assert_eq!(authority("[0::1]:80").as_deref(), Some("[::1]:80"));
         assert_eq!(authority("xn--fsq.test").as_deref(), Some("xn--fsq.test"));
+    }
+
+    #[test]
+    fn the_short_way_says_what_the_long_way_says() {
+        let longest = ["a"; 127].join(".");
+        let long = ["a"; 128].join(".");
+        for host in [
+            "gw.test",
+            "a",
+            "127.0.0.1",
+            "a_b-c.d",
+            "GW.test",
+            "gw.test.",
+            ".gw",
+            "a..b",
+            "",
+            &longest,
+            &long,
+        ] {
+            let short = is_plain(host.as_bytes());
+            assert!(!short || canonical_name(host) == Some(Cow::Borrowed(host)), "{host:?}");
+        }
+        assert!(is_plain(b"gw.test") && is_plain(longest.as_bytes()) && !is_plain(long.as_bytes()));
     }
 
     #[test]
