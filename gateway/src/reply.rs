@@ -1,6 +1,5 @@
 //! [`Denied`] → status and JSON, and every other answer that the gateway gives itself. The only file with status codes.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use auth_core::CodeError;
@@ -176,13 +175,18 @@ pub(crate) async fn refuse(session: &mut Session, denied: &Denied, request_id: &
 
 async fn send_refusal(session: &mut Session, denied: &Denied, request_id: &str) -> pingora::Result<()> {
     let mut body = String::with_capacity(160);
-    // The id has a checked alphabet and the rest is constant, except for quotes in one message: `{:?}` escapes those.
-    let _ = write!(
-        body,
-        "{{\"error\":\"{}\",\"message\":{:?},\"request_id\":\"{request_id}\"}}",
+    // The id has a checked alphabet and the rest is constant, except for quotes in one message.
+    let message = denied.message();
+    let quoted = message.contains('"').then(|| message.replace('"', "\\\""));
+    body.extend([
+        "{\"error\":\"",
         denied.code(),
-        denied.message()
-    );
+        "\",\"message\":\"",
+        quoted.as_deref().unwrap_or(message),
+        "\",\"request_id\":\"",
+        request_id,
+        "\"}",
+    ]);
     let mut header = ResponseHeader::build(denied.status(), Some(8))?;
     header.insert_header(ERROR_HEADER, HeaderValue::from_static(denied.code()))?;
     if let Some(secs) = denied.retry_after_secs() {
