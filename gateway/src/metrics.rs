@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     routes: Vec<String>,
     auth: Family<AuthLabels, Counter>,
     auth_passed: Counter,
+    auth_anonymous: Counter,
     pub(crate) cache_hits: Gauge,
     pub(crate) cache_misses: Gauge,
     pub(crate) cache_entries: Gauge,
@@ -69,6 +70,7 @@ impl Metrics {
         let auth = Family::<AuthLabels, Counter>::default();
         registry.register("wxgate_auth", "Authentications by result", auth.clone());
         let auth_passed = auth.get_or_create(&AuthLabels { result: "ok" }).clone();
+        let auth_anonymous = auth.get_or_create(&AuthLabels { result: "anonymous" }).clone();
         let logins = Family::<LoginLabels, Counter>::default();
         registry.register("wxgate_logins", "Logins by app, result and WeChat's errcode", logins.clone());
         let wechat_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 11));
@@ -96,6 +98,7 @@ impl Metrics {
             known,
             auth,
             auth_passed,
+            auth_anonymous,
             cache_hits: gauge(
                 registry,
                 "wxgate_token_cache_hits",
@@ -140,7 +143,11 @@ impl Metrics {
         self.auth_passed.inc();
     }
 
-    /// `result` is `anonymous` or a reason code.
+    pub(crate) fn auth_anonymous(&self) {
+        self.auth_anonymous.inc();
+    }
+
+    /// `result` is a reason code.
     pub(crate) fn auth(&self, result: &'static str) {
         self.auth.get_or_create(&AuthLabels { result }).inc();
     }

@@ -104,7 +104,7 @@ impl Proxy {
     fn count_auth(&self, caller: &Result<Option<authenticate::Authenticated>, Denied>) {
         match caller {
             Ok(Some(_)) => self.snapshot.metrics.auth_passed(),
-            Ok(None) => self.snapshot.metrics.auth("anonymous"),
+            Ok(None) => self.snapshot.metrics.auth_anonymous(),
             Err(denied) => self.snapshot.metrics.auth(denied.code()),
         }
     }
@@ -182,16 +182,21 @@ fn set_limits(session: &mut Session, server: &crate::config::Server, draining: b
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = Context;
+    /// Boxed: pingora copies the context from future to future, and the future that holds it to the heap.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.request_ids.next(), self.in_flight.begin())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.request_ids.next(), self.in_flight.begin()))
     }
 
     /// No compression module: bodies pass as they are.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> pingora::Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Box<Context>,
+    ) -> pingora::Result<bool> {
         HeadGuard::head_ends(session);
         self.greet(session, context);
         match self.decide(session, context) {
@@ -213,7 +218,7 @@ impl ProxyHttp for Proxy {
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         let picked = match &context.permit {
             Some(permit) => self.snapshot.upstreams.pick(permit, context.tries),
@@ -234,7 +239,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> pingora::Result<()> {
         let snapshot = &*self.snapshot;
         let Some(permit) = &context.permit else {
@@ -267,7 +272,7 @@ impl ProxyHttp for Proxy {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end_of_stream: bool,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> pingora::Result<()> {
         let (Some(body), Some(permit), false) = (body, &context.permit, context.websocket) else {
             return Ok(());
@@ -300,7 +305,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> pingora::Result<()> {
         if let (Some(started), Some(permit), None) =
             (context.upstream_started, &context.permit, context.upstream_took)
@@ -318,7 +323,7 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        context: &mut Context,
+        context: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let (Some(peer), Some(permit)) = (&context.upstream, &context.permit) {
@@ -332,7 +337,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         error: &Error,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> FailToProxy {
         let nothing_to_say = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let gone = *error.esource() == ErrorSource::Downstream && context.denied.is_none();
@@ -353,7 +358,7 @@ impl ProxyHttp for Proxy {
     }
 
     /// Step 6.
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Box<Context>) {
         HeadGuard::head_begins(session);
         let slot = log::slot(context.destination, self.snapshot.routes.len());
         let outcome = log::outcome(context, error.is_some());
@@ -373,11 +378,11 @@ impl ProxyHttp for Proxy {
     }
 
     /// pingora's own lines quote requests. What failed is said by `upstream_failure` and by the access log.
-    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _context: &Box<Context>, _error: &Error) -> bool {
         true
     }
 
-    fn request_summary(&self, _session: &Session, context: &Context) -> String {
+    fn request_summary(&self, _session: &Session, context: &Box<Context>) -> String {
         context.request_id.as_str().to_owned()
     }
 }
