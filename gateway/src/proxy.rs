@@ -19,7 +19,7 @@ use crate::denied::Denied;
 use crate::guard::HeadGuard;
 use crate::in_flight::InFlight;
 use crate::snapshot::Snapshot;
-use crate::steps::inject::{Provenance, remove_token};
+use crate::steps::inject::{Provenance, forget_spelling, remove_token};
 use crate::steps::log::{AccessLog, Line};
 use crate::steps::policy::{Permit, permit};
 use crate::steps::route::{Destination, Endpoint};
@@ -80,6 +80,7 @@ impl Proxy {
             session.set_read_timeout(Some(snapshot.upstreams.websocket_idle_timeout(&permit)));
         }
         context.permit = Some(permit);
+        forget_spelling(session.req_header_mut());
         Ok(Way::Onward)
     }
 
@@ -256,13 +257,13 @@ impl ProxyHttp for Proxy {
             remove_token(request, &snapshot.token_sources);
         }
         let from = Provenance {
-            request_id: context.request_id.as_str(),
+            request_id: context.request_id.header_value(),
             client: context.client,
             peer: context.peer,
             proto: context.proto,
             host,
         };
-        snapshot.injector.request(request, permit.caller().map(|caller| &caller.derived), from)?;
+        snapshot.injector.request(request, permit.caller().map(|caller| &caller.derived), from);
         context.upstream_started = Some(Instant::now());
         Ok(())
     }
@@ -315,7 +316,7 @@ impl ProxyHttp for Proxy {
             self.snapshot.metrics.upstream(permit.upstream(), took);
         }
         self.snapshot.injector.response(response);
-        response.insert_header("X-Request-Id", context.request_id.as_str())
+        response.insert_header("X-Request-Id", context.request_id.header_value())
     }
 
     /// The server took no connection: nothing was sent, so another may be asked.

@@ -29,13 +29,13 @@ fn injected(lines: &[(&'static str, &'static str)], caller: Option<&Prepared>) -
         request.append_header(*name, *value).unwrap();
     }
     let from = Provenance {
-        request_id: "id-1",
+        request_id: HeaderValue::from_static("id-1"),
         client: "192.0.2.1".parse().unwrap(),
         peer: "10.0.0.1".parse().unwrap(),
         proto: "http",
         host: Some(HeaderValue::from_static("gw.test")),
     };
-    Injector::new(&identity()).unwrap().request(&mut request, caller, from).unwrap();
+    Injector::new(&identity()).unwrap().request(&mut request, caller, from);
     request
 }
 
