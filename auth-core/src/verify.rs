@@ -97,7 +97,11 @@ pub struct Verifier<A> {
     fingerprint_key: [u8; 16],
     hits: AtomicU64,
     misses: AtomicU64,
+    /// No other verifier of this process has it.
+    id: u64,
 }
+
+static VERIFIERS: AtomicU64 = AtomicU64::new(0);
 
 impl<A: Send + Sync + 'static> Verifier<A> {
     /// A verifier for one key ring and policy. Made anew when either changes, so that no old verdict outlives them.
@@ -120,7 +124,8 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         });
         let (hits, misses) = (AtomicU64::new(0), AtomicU64::new(0));
         let derive = Box::new(derive);
-        Self { keys, policy, derive, revocations, clock, cache, fingerprint_key, hits, misses }
+        let id = VERIFIERS.fetch_add(1, Ordering::Relaxed);
+        Self { keys, policy, derive, revocations, clock, cache, fingerprint_key, hits, misses, id }
     }
 
     /// Who holds `token`, if it passes every check now.
@@ -145,6 +150,24 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         let verified = self.verify_anew(token, now)?;
         cache.insert(fingerprint, Arc::clone(&verified));
         Ok(verified)
+    }
+
+    /// Whether a token that this verifier let pass before, and that the owner kept beside its verdict, passes now.
+    pub fn passes_again(&self, verified: &Verified<A>) -> bool {
+        let passes =
+            self.remembers() && self.check_standing(&verified.caller, self.clock.unix_secs()).is_ok();
+        self.hits.fetch_add(u64::from(passes), Ordering::Relaxed);
+        passes
+    }
+
+    /// Whether verdicts may be kept at all: with no memory, every token is verified anew.
+    pub fn remembers(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// Tells this verifier from every other of the process, so that a kept verdict is not taken for another's.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// How often tokens were known, and how often not.

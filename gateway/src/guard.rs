@@ -24,6 +24,8 @@ use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::steps::authenticate::LastCaller;
+
 /// How long and how large a request head may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadLimits {
@@ -64,11 +66,20 @@ pub(crate) struct HeadGuard {
     in_head: AtomicBool,
     head_bytes: AtomicUsize,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Kept here because this is what lives as long as the connection does.
+    last_caller: LastCaller,
 }
 
 impl HeadGuard {
     fn new(io: Stream, limits: HeadLimits) -> Self {
-        Self { io, limits, in_head: AtomicBool::new(true), head_bytes: AtomicUsize::new(0), deadline: None }
+        Self {
+            io,
+            limits,
+            in_head: AtomicBool::new(true),
+            head_bytes: AtomicUsize::new(0),
+            deadline: None,
+            last_caller: LastCaller::default(),
+        }
     }
 
     fn of(session: &Session) -> Option<&Self> {
@@ -80,6 +91,11 @@ impl HeadGuard {
         if let Some(guard) = Self::of(session) {
             guard.in_head.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Who called last on this connection; nothing is kept on HTTP/2.
+    pub(crate) fn last_caller(session: &Session) -> Option<&LastCaller> {
+        Self::of(session).map(|guard| &guard.last_caller)
     }
 
     /// A request is over: what comes now is the next head.

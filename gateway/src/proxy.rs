@@ -19,11 +19,12 @@ use crate::denied::Denied;
 use crate::guard::HeadGuard;
 use crate::in_flight::InFlight;
 use crate::snapshot::Snapshot;
+use crate::steps::authenticate::{Authenticated, authenticate, authenticate_again};
 use crate::steps::inject::{Provenance, forget_spelling, remove_token};
+use crate::steps::log;
 use crate::steps::log::{AccessLog, Line};
 use crate::steps::policy::{Permit, permit};
 use crate::steps::route::{Destination, Endpoint};
-use crate::steps::{authenticate, log};
 use crate::target::{self, BadTarget, canonical};
 use crate::{address, endpoints, framing, reply, websocket};
 
@@ -60,13 +61,11 @@ impl Proxy {
         };
         let (route, request) = (&snapshot.routes[id.0], session.req_header());
         let query = request.uri.query().filter(|_| route.token_in_query);
-        let caller = authenticate::authenticate(
-            &snapshot.verifier,
-            &snapshot.token_sources,
-            route.auth,
-            &request.headers,
-            query,
-        );
+        let (verifier, sources) = (&snapshot.verifier, &snapshot.token_sources);
+        let caller = match HeadGuard::last_caller(session) {
+            Some(last) => authenticate_again(last, verifier, sources, route.auth, &request.headers, query),
+            None => authenticate(verifier, sources, route.auth, &request.headers, query),
+        };
         self.count_auth(&caller);
         let permit = permit(id, route, caller?, snapshot.limiters[id.0].as_ref(), context.client)?;
         if route.websocket {
@@ -102,7 +101,7 @@ impl Proxy {
         destination
     }
 
-    fn count_auth(&self, caller: &Result<Option<authenticate::Authenticated>, Denied>) {
+    fn count_auth(&self, caller: &Result<Option<Authenticated>, Denied>) {
         match caller {
             Ok(Some(_)) => self.snapshot.metrics.auth_passed(),
             Ok(None) => self.snapshot.metrics.auth_anonymous(),

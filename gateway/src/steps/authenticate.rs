@@ -1,5 +1,7 @@
 //! Step 2: token → caller.
 
+mod last;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::Auth;
 use crate::denied::Denied;
+
+pub(crate) use last::LastCaller;
 
 /// A verified token's caller with everything that later steps need of it, made ready once a token.
 pub(crate) type Authenticated = Arc<Verified<Prepared>>;
@@ -68,6 +72,26 @@ pub(crate) fn authenticate(
     }
 }
 
+/// [`authenticate`], for a request on a connection whose last caller is remembered.
+pub(crate) fn authenticate_again(
+    last: &LastCaller,
+    verifier: &Verifier<Prepared>,
+    sources: &TokenSources,
+    auth: Auth,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Option<Authenticated>, Denied> {
+    let looks = query.is_none() && !matches!(auth, Auth::None | Auth::Deny);
+    if looks && let Some(caller) = last.recall(verifier, sources, headers) {
+        return Ok(Some(caller));
+    }
+    let verdict = authenticate(verifier, sources, auth, headers, query);
+    if looks && let Ok(Some(caller)) = &verdict {
+        last.keep(verifier, sources, headers, caller);
+    }
+    verdict
+}
+
 impl TokenSources {
     /// The one token of a request. Two different ones are refused: whoever added the second must not choose.
     /// `query` is given only on routes that allow a token there.
@@ -110,7 +134,7 @@ impl TokenSources {
 /// The token in one header line. Another scheme than Bearer in `Authorization` is none of ours: `None`.
 fn token_of<'r>(name: &HeaderName, value: &'r HeaderValue) -> Option<Result<Cow<'r, str>, Denied>> {
     let malformed = || Err(Denied::Token(auth_core::TokenError::Malformed));
-    let Ok(text) = value.to_str() else { return Some(malformed()) };
+    let Some(text) = ascii(value) else { return Some(malformed()) };
     let token = if *name == AUTHORIZATION {
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         if !scheme.eq_ignore_ascii_case("bearer") {
@@ -121,6 +145,11 @@ fn token_of<'r>(name: &HeaderName, value: &'r HeaderValue) -> Option<Result<Cow<
         text
     };
     Some(if token.is_empty() { malformed() } else { Ok(Cow::Borrowed(token)) })
+}
+
+/// As `HeaderValue::to_str`, which looks at one byte after the other: a token has hundreds.
+fn ascii(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii())
 }
 
 #[cfg(test)]
