@@ -290,7 +290,7 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        context: &mut Context,
+        context: &mut Box<Context>,
     ) -> pingora::Result<()> {
         if response.status.as_u16() == websocket::SWITCHING_PROTOCOLS {
             let asked = &session.req_header().headers;
