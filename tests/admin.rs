@@ -55,6 +55,7 @@ async fn everything_that_happens_is_counted() {
         "wxgate_wechat_seconds_count 1",
         "wxgate_upstream_seconds_count{upstream=\"service\"} 4",
         "wxgate_ready 1",
+        "wxgate_token_cache_entries 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "`{line}` is not in\n{metrics}");
     }

@@ -130,6 +130,9 @@ async fn a_service_that_fails_is_told_apart_from_one_that_is_not_there() {
         (503, &"upstream_unavailable".parse().unwrap())
     );
 
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert!(answer.headers().contains_key("x-request-id"));
+
     let recorder = Recorder::start().await;
     let mut config = Config::new(recorder.port, gateway::ROUTES);
     config.upstreams.push_str("read_timeout = \"500ms\"\n");

@@ -175,9 +175,12 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         CacheCounts { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
     }
 
-    /// How many tokens are remembered, roughly.
+    /// How many tokens are remembered. Does the cache's pending housekeeping first: for a look now and then.
     pub fn cache_entries(&self) -> u64 {
-        self.cache.as_ref().map_or(0, Cache::entry_count)
+        self.cache.as_ref().map_or(0, |cache| {
+            cache.run_pending_tasks();
+            cache.entry_count()
+        })
     }
 
     fn verify_anew(&self, token: &str, now: u64) -> Result<Arc<Verified<A>>, TokenError> {

@@ -71,19 +71,27 @@ async fn local_only(headers: HeaderMap, request: axum::extract::Request, next: N
 
 /// Whether new traffic should come here: the store takes sessions, every upstream has an address, no end is near.
 async fn ready(State(state): State<AdminState>) -> Response {
-    let mut failing = Vec::new();
-    if state.draining.load(Ordering::Relaxed) {
-        failing.push("draining");
-    }
-    if let Err(error) = state.snapshot.store.check().await {
-        tracing::warn!(%error, "the session store is not ready");
-        failing.push("store");
-    }
-    if !state.snapshot.upstreams.unresolved().is_empty() {
-        failing.push("upstream_addresses");
-    }
+    let failing = state.failing().await;
     let status = if failing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": failing.is_empty(), "failing": failing }))).into_response()
+}
+
+impl AdminState {
+    /// Which parts keep this node from being ready.
+    async fn failing(&self) -> Vec<&'static str> {
+        let mut failing = Vec::new();
+        if self.draining.load(Ordering::Relaxed) {
+            failing.push("draining");
+        }
+        if let Err(error) = self.snapshot.store.check().await {
+            tracing::warn!(%error, "the session store is not ready");
+            failing.push("store");
+        }
+        if !self.snapshot.upstreams.unresolved().is_empty() {
+            failing.push("upstream_addresses");
+        }
+        failing
+    }
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
@@ -96,10 +104,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     set(&metrics.cache_misses, counts.misses);
     set(&metrics.cache_entries, snapshot.verifier.cache_entries());
     set(&metrics.revocations, snapshot.revocations.len() as u64);
-    set(
-        &metrics.ready,
-        u64::from(!state.draining.load(Ordering::Relaxed) && snapshot.store.check().await.is_ok()),
-    );
+    set(&metrics.ready, u64::from(state.failing().await.is_empty()));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
         Ok(()) => {

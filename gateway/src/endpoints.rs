@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 use crate::config::Auth;
 use crate::context::Context;
 use crate::denied::Denied;
-use crate::reply;
+use crate::reply::{self, Reply};
 use crate::snapshot::Snapshot;
 use crate::steps::authenticate::{Authenticated, authenticate};
 use crate::steps::route::Endpoint;
@@ -26,10 +26,10 @@ pub(crate) async fn answer(
         Endpoint::Login => login::answer(snapshot, session).await,
         Endpoint::Logout => logout::answer(snapshot, session).await,
         Endpoint::Session => session::answer(snapshot, session).await,
-        Endpoint::Jwks => jwks::answer(snapshot, session).await,
+        Endpoint::Jwks => jwks::answer(snapshot),
     };
     match answered {
-        Ok(sent) => sent,
+        Ok(reply) => reply::send(session, reply, context.request_id.as_str()).await,
         Err(denied) => {
             let sent = reply::refuse(session, &denied, context.request_id.as_str()).await;
             context.denied = Some(denied);
@@ -38,8 +38,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// An endpoint refuses, or sends its answer, which may fail for the connection's reasons.
-type Answer = Result<pingora::Result<()>, Denied>;
+/// An endpoint answers or refuses.
+type Answer = Result<Reply, Denied>;
 
 /// Who asks, where somebody must.
 fn caller(snapshot: &Snapshot, session: &Session) -> Result<Authenticated, Denied> {

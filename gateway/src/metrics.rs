@@ -105,7 +105,7 @@ impl Metrics {
                 "Tokens verified before and remembered, since start",
             ),
             cache_misses: gauge(registry, "wxgate_token_cache_misses", "Tokens verified anew, since start"),
-            cache_entries: gauge(registry, "wxgate_token_cache_entries", "Tokens remembered, roughly"),
+            cache_entries: gauge(registry, "wxgate_token_cache_entries", "Tokens remembered"),
             revocations: gauge(
                 registry,
                 "wxgate_revocations",

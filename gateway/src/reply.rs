@@ -17,6 +17,9 @@ use crate::target::BadTarget;
 /// Tells a client our refusal from the service's: removed from whatever a service answers.
 pub(crate) const ERROR_HEADER: &str = "X-Wxgate-Error";
 
+/// Names the request in every answer, in the log and to the service.
+pub(crate) const REQUEST_ID: &str = "X-Request-Id";
+
 impl Denied {
     /// The status of the refusal (RFC 9110 §15, RFC 6585 §4).
     pub(crate) const fn status(&self) -> StatusCode {
@@ -105,7 +108,9 @@ impl Denied {
             // WeChat's minute quota is free again in the next minute.
             Self::Wechat(ExchangeKind::MinuteQuota) => Some(60),
             Self::Wechat(ExchangeKind::DayQuota) => Some(3600),
-            Self::Wechat(ExchangeKind::Busy | ExchangeKind::Unreachable) | Self::StoreUnavailable => Some(1),
+            Self::Wechat(ExchangeKind::Busy | ExchangeKind::Unreachable)
+            | Self::StoreUnavailable
+            | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }
     }
@@ -205,29 +210,47 @@ async fn send_refusal(session: &mut Session, denied: &Denied, request_id: &str) 
     if denied.ends_connection() {
         session.set_keepalive(None);
     }
-    json(session, header, body.into()).await
+    json(session, header, body.into(), request_id).await
+}
+
+/// What an endpoint answers.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// JSON for this caller alone.
+    Json(Bytes),
+    /// JSON that anyone may keep for so many seconds.
+    Public(Bytes, u32),
+    /// Done, and nothing to say.
+    Nothing,
 }
 
 /// Sends what an endpoint answers.
-pub(crate) async fn ok(session: &mut Session, body: Bytes) -> pingora::Result<()> {
-    json(session, ResponseHeader::build(StatusCode::OK, Some(6))?, body).await
+pub(crate) async fn send(session: &mut Session, reply: Reply, request_id: &str) -> pingora::Result<()> {
+    match reply {
+        Reply::Json(body) => {
+            json(session, ResponseHeader::build(StatusCode::OK, Some(6))?, body, request_id).await
+        }
+        Reply::Public(body, secs) => {
+            let mut header = ResponseHeader::build(StatusCode::OK, Some(6))?;
+            header.insert_header(CACHE_CONTROL, format!("public, max-age={secs}"))?;
+            json(session, header, body, request_id).await
+        }
+        Reply::Nothing => {
+            let mut header = ResponseHeader::build(StatusCode::NO_CONTENT, Some(4))?;
+            header.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+            header.insert_header(REQUEST_ID, request_id)?;
+            session.write_response_header(Box::new(header), true).await
+        }
+    }
 }
 
-/// Sends an answer without a body.
-pub(crate) async fn no_content(session: &mut Session) -> pingora::Result<()> {
-    let mut header = ResponseHeader::build(StatusCode::NO_CONTENT, Some(4))?;
-    header.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
-    session.write_response_header(Box::new(header), true).await
-}
-
-/// Sends a JSON body that anyone may keep for `secs` seconds.
-pub(crate) async fn public(session: &mut Session, body: Bytes, secs: u32) -> pingora::Result<()> {
-    let mut header = ResponseHeader::build(StatusCode::OK, Some(6))?;
-    header.insert_header(CACHE_CONTROL, format!("public, max-age={secs}"))?;
-    json(session, header, body).await
-}
-
-async fn json(session: &mut Session, mut header: ResponseHeader, body: Bytes) -> pingora::Result<()> {
+async fn json(
+    session: &mut Session,
+    mut header: ResponseHeader,
+    body: Bytes,
+    request_id: &str,
+) -> pingora::Result<()> {
+    header.insert_header(REQUEST_ID, request_id)?;
     header.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))?;
     header.insert_header(CONTENT_LENGTH, body.len())?;
     if !header.headers.contains_key(CACHE_CONTROL) {

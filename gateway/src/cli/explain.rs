@@ -66,6 +66,7 @@ impl Explain {
         let id = match destination {
             Destination::Endpoint(endpoint) => {
                 writeln!(out, "route     the gateway's own endpoint `{}`", endpoint.name())?;
+                writeln!(out, "verdict   answered by the gateway itself")?;
                 return Ok(out);
             }
             Destination::Route(id) => id,

@@ -1,14 +1,12 @@
 //! `GET /.well-known/jwks.json`: the public keys (RFC 7517), for services that verify tokens themselves.
 
-use pingora::proxy::Session;
-
 use super::Answer;
-use crate::reply;
+use crate::reply::Reply;
 use crate::snapshot::Snapshot;
 
 /// How long others may keep the keys, in seconds: a new key is in force everywhere after this.
 const MAX_AGE_SECS: u32 = 300;
 
-pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session) -> Answer {
-    Ok(reply::public(session, snapshot.jwks.clone(), MAX_AGE_SECS).await)
+pub(super) fn answer(snapshot: &Snapshot) -> Answer {
+    Ok(Reply::Public(snapshot.jwks.clone(), MAX_AGE_SECS))
 }

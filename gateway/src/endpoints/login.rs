@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::Answer;
 use crate::config::App;
 use crate::denied::{Denied, ExchangeKind};
-use crate::reply;
+use crate::reply::Reply;
 use crate::snapshot::Snapshot;
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session) -> Answer
         openid: snapshot.openid_in_answer.then(|| login.caller.openid.as_str()),
     };
     let body = serde_json::to_vec(&body).map_err(|_| Denied::Internal)?;
-    Ok(reply::ok(session, body.into()).await)
+    Ok(Reply::Json(body.into()))
 }
 
 /// The app that is named; else the one whose page sent the request; else the only one. What is named but not

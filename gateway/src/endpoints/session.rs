@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Answer, caller};
 use crate::denied::Denied;
-use crate::reply;
+use crate::reply::Reply;
 use crate::snapshot::Snapshot;
 
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ struct Body<'a> {
     session_expires_in: Option<u64>,
 }
 
-pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session) -> Answer {
+pub(super) async fn answer(snapshot: &Snapshot, session: &Session) -> Answer {
     let verified = caller(snapshot, session)?;
     let caller = &verified.caller;
     let now = snapshot.clock.unix_secs();
@@ -38,5 +38,5 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session) -> Answer
         session_expires_in: kept.map(|kept| kept.expires_at.saturating_sub(now)),
     };
     let body = serde_json::to_vec(&body).map_err(|_| Denied::Internal)?;
-    Ok(reply::ok(session, body.into()).await)
+    Ok(Reply::Json(body.into()))
 }

@@ -37,7 +37,9 @@ pub(super) struct Upkeep {
 #[async_trait]
 impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+        // The first look was before the start.
+        let mut resolve =
+            tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {

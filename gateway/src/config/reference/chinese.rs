@@ -45,7 +45,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("server.keepalive_timeout", "空闲的长连接超过这个时间就关闭。"),
     ("server.read_timeout", "读取请求体时，两次读取之间的最长间隔。"),
     ("server.write_timeout", "客户端不读取时，单次写入的最长时间。"),
-    ("server.header_bytes_max", "请求行与请求头的总大小；超过返回 431。"),
+    ("server.header_bytes_max", "请求行与请求头的总大小；超过则直接断开连接，不作应答。"),
     ("server.target_bytes_max", "路径与查询串的总大小；超过返回 414。"),
     (
         "server.body_bytes_max",
@@ -81,10 +81,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("token.keys.env", "保存密钥的环境变量名。"),
     ("token.keys.file", "保存密钥的文件；相对路径以主配置文件所在目录为准。"),
     ("token.keys.secret", "密钥本身。只有 `wxgate dev` 接受：配置文件太容易被复制或提交。"),
-    (
-        "token.ttl",
-        "令牌的有效期。有效期短，令牌被盗的损失就小；过半之后客户端会在 `X-Session-Token` 中收到新令牌。最长 30 天。",
-    ),
+    ("token.ttl", "令牌的有效期。有效期短，令牌被盗的损失就小。最长 30 天。"),
     ("token.issuer", "`iss` 声明。其他签发者的令牌会被拒绝；每个环境请用不同的值。"),
     ("token.leeway", "判断令牌时间时允许的时钟误差。最多 60 秒。"),
     ("token.cache_entries", "记住多少个已验证的令牌，使签名只验一次；0 表示关闭缓存。每个最多占 1 KiB。"),

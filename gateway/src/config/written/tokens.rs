@@ -12,8 +12,8 @@ pub(crate) struct Token {
     /// The signing keys, at least one. The first signs, all verify: put a new key in front, and remove the old one when
     /// `ttl` has passed.
     pub(crate) keys: Vec<TokenKey>,
-    /// How long a token lives. A short life bounds the harm of a stolen token; clients get a new one in
-    /// `X-Session-Token` past half of it. At most 30 days.
+    /// How long a token lives. A short life bounds the harm of a stolen token; clients log in again
+    /// silently, with `wx.login`. At most 30 days.
     pub(crate) ttl: Time,
     /// The `iss` claim. Tokens of another issuer are refused; give each environment its own.
     pub(crate) issuer: String,

@@ -9,10 +9,16 @@ use http::header::{HeaderMap, HeaderValue};
 use super::{Authenticated, Prepared, TokenSources};
 
 /// Who called last on a connection, and with which header line.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct LastCaller(Mutex<Option<Last>>);
 
-#[derive(Debug)]
+/// Says nothing of the token.
+impl std::fmt::Debug for LastCaller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastCaller")
+    }
+}
+
 struct Last {
     line: Box<[u8]>,
     caller: Authenticated,
