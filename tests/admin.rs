@@ -89,3 +89,31 @@ async fn each_request_has_a_line_and_no_secret_in_it() {
     let line = gateway.process.wait_for_line(|line| line.contains("bad_target")).await;
     assert!(serde_json::from_str::<Value>(&line).is_ok() && !line.contains("[31m"), "{line}");
 }
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_nobody() {
+    let (mut gateway, _recorder) = Gateway::before_recorder().await;
+    gateway.process.signal("TERM");
+    gateway.process.end().await;
+    let mut command = crate::harness::wxgate();
+    command.current_dir(gateway.folder.path()).args(["run", "--config", "wxgate.toml"]);
+    command.env("SECRET_shop", SHOP.secret).env("SECRET_merchant", crate::harness::MERCHANT.secret);
+    // A pipe whose other end is held and never read.
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    while tokio::net::TcpStream::connect(("127.0.0.1", gateway.port)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let path = format!("/nowhere/{}", "a".repeat(4000));
+    for _ in 0..1500 {
+        assert_eq!(gateway.get(&path).send().await.unwrap().status(), 404);
+    }
+    let metrics = gateway.metrics().await;
+    let dropped =
+        metrics.lines().find_map(|line| line.strip_prefix("wxgate_log_lines_dropped_total ")).unwrap();
+    assert!(dropped.parse::<u64>().unwrap() > 0, "{dropped}");
+    let ended = crate::harness::run(std::process::Command::new("kill").arg(child.id().to_string()));
+    assert!(ended.status.success());
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert!(status.success(), "{status}");
+}

@@ -30,7 +30,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("target", &[]),
     ("framing", &["denied"]),
     ("websocket", &["denied"]),
-    ("steps", &["config", "context", "denied", "target", "websocket"]),
+    ("steps", &["address", "config", "context", "denied", "target", "websocket"]),
     ("endpoints", &["config", "context", "denied", "framing", "reply", "snapshot", "steps"]),
 ];
 

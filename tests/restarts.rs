@@ -148,3 +148,21 @@ async fn running_requests_finish_before_the_end() {
         "the last line was lost: {line}"
     );
 }
+
+#[tokio::test]
+async fn a_second_signal_ends_a_gateway_that_drains() {
+    let service = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = service.local_addr().unwrap().port();
+    let mut gateway =
+        Gateway::start(Config::new(port, gateway::ROUTES).with("[server]\ndrain_timeout = \"1h\"\n")).await;
+    let mut client = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    client.write_all(b"GET /public/slow HTTP/1.1\r\nHost: gw.test\r\n\r\n").await.unwrap();
+    let _held = service.accept().await.unwrap();
+    gateway.process.signal("TERM");
+    while TcpStream::connect(("127.0.0.1", gateway.port)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(gateway.process.ended().is_none());
+    gateway.process.signal("INT");
+    gateway.process.end().await;
+}

@@ -16,6 +16,9 @@ upstream = "service"
 auth = "none"
 strip_prefix = "/strip"
 [[route]]
+path = "/item/*"
+auth = "deny"
+[[route]]
 path = "/item/{id}"
 upstream = "service"
 auth = "none"
@@ -78,8 +81,8 @@ async fn the_service_gets_the_path_that_was_matched() {
         ("/strip../admin", 404, None),
         ("/strip//admin", 400, None),
         ("/item/7", 200, Some("/item/7")),
-        ("/item/7/", 404, None),
-        ("/item/", 404, None),
+        ("/item/7/", 403, None),
+        ("/item/", 403, None),
         ("/nowhere", 404, None),
     ] {
         assert_eq!(

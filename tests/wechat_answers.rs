@@ -73,8 +73,8 @@ async fn broken_answers_mint_no_token() {
         (json!({ "kind": "not_json" }), 502, "wechat_unexpected"),
         (json!({ "kind": "redirect" }), 502, "wechat_unexpected"),
         (json!({ "kind": "huge_body", "bytes": 10_000_000 }), 502, "wechat_unexpected"),
-        (json!({ "kind": "half_body" }), 504, "wechat_timeout"),
-        (json!({ "kind": "reset" }), 504, "wechat_timeout"),
+        (json!({ "kind": "half_body" }), 502, "wechat_interrupted"),
+        (json!({ "kind": "reset" }), 502, "wechat_interrupted"),
         (json!({ "kind": "slow", "after_ms": 10_000 }), 504, "wechat_timeout"),
         (json!({ "kind": "drip", "gap_ms": 200 }), 504, "wechat_timeout"),
         (json!({ "kind": "busy", "times": 9 }), 503, "wechat_busy"),
@@ -113,7 +113,7 @@ async fn an_answer_lost_after_the_code_was_spent_is_not_asked_for_again() {
     gateway.simulator.fault(json!({ "kind": "reset" })).await;
     let code = gateway.simulator.code(&SHOP, "alice").await;
     let body = json!({ "code": code, "appid": SHOP.appid });
-    assert_eq!(gateway.login(body.clone()).await.0, 504);
+    assert_eq!(gateway.login(body.clone()).await.0, 502);
     assert_eq!(
         gateway.simulator.exchanges().await,
         1,

@@ -59,11 +59,14 @@ fn router(state: AdminState) -> Router {
 /// A web page that a browser on this machine shows may send requests here. It cannot choose the `Host` of a name that
 /// is not loopback's, nor hide its origin.
 async fn local_only(headers: HeaderMap, request: axum::extract::Request, next: Next) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host =
+        hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok()).unwrap_or("");
     let name = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(name, _)| name);
     let local = matches!(name, "localhost" | "[::1]")
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|v4| v4.is_loopback());
-    if !local || headers.contains_key(header::ORIGIN) {
+    let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin");
+    if !local || elsewhere || headers.contains_key(header::ORIGIN) {
         return StatusCode::FORBIDDEN.into_response();
     }
     next.run(request).await

@@ -32,6 +32,8 @@ pub(crate) struct Context {
     /// Which server is being asked, and how many were before it.
     pub(crate) upstream: Option<Arc<Peer>>,
     pub(crate) tries: usize,
+    /// Whether it was sent once more after a kept-alive connection failed.
+    pub(crate) asked_again: bool,
     pub(crate) upstream_started: Option<Instant>,
     pub(crate) upstream_took: Option<Duration>,
     pub(crate) body_bytes: u64,
@@ -53,6 +55,7 @@ impl Context {
             websocket: false,
             upstream: None,
             tries: 0,
+            asked_again: false,
             upstream_started: None,
             upstream_took: None,
             body_bytes: 0,

@@ -59,6 +59,7 @@ pub(crate) enum ExchangeKind {
     Misconfigured,
     Unreachable,
     TimedOut,
+    Interrupted,
     Unexpected,
 }
 
@@ -127,6 +128,7 @@ const fn wechat_code(kind: ExchangeKind) -> &'static str {
         ExchangeKind::Misconfigured => "gateway_misconfigured",
         ExchangeKind::Unreachable => "wechat_unreachable",
         ExchangeKind::TimedOut => "wechat_timeout",
+        ExchangeKind::Interrupted => "wechat_interrupted",
         ExchangeKind::Unexpected => "wechat_unexpected",
     }
 }

@@ -12,6 +12,9 @@ pub(crate) fn check(headers: &HeaderMap, raw_head: &[u8]) -> Result<(), Denied> 
     for (name, value) in headers {
         if *name == CONTENT_LENGTH {
             lengths += 1;
+            if !is_plain_number(value.as_bytes()) {
+                return Err(Denied::BadFraming);
+            }
         } else if *name == TRANSFER_ENCODING {
             codings += 1;
             if !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -28,6 +31,11 @@ pub(crate) fn check(headers: &HeaderMap, raw_head: &[u8]) -> Result<(), Denied> 
     } else {
         Ok(())
     }
+}
+
+/// Digits and nothing else, without a leading zero: `5,5` and `05` are 5 to some readers and not to others.
+fn is_plain_number(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value[0] != b'0')
 }
 
 /// Whether a raw head has a line of this name, in any case.
@@ -67,6 +75,10 @@ mod tests {
             &[("transfer-encoding", "gzip, chunked")],
             &[("transfer-encoding", ",chunked")],
             &[("transfer-encoding", "identity")],
+            &[("content-length", "5,5")],
+            &[("content-length", "05")],
+            &[("content-length", "")],
+            &[("content-length", "0x5")],
         ] {
             assert_eq!(checked(wrong), Err(Denied::BadFraming), "{wrong:?}");
         }

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     pub(crate) cache_entries: Gauge,
     pub(crate) revocations: Gauge,
     pub(crate) ready: Gauge,
+    pub(crate) log_lines_dropped: Counter,
     logins: Family<LoginLabels, Counter>,
     /// Observed by [`TimedExchange`].
     pub(crate) wechat_seconds: Histogram,
@@ -71,6 +72,9 @@ impl Metrics {
         registry.register("wxgate_auth", "Authentications by result", auth.clone());
         let auth_passed = auth.get_or_create(&AuthLabels { result: "ok" }).clone();
         let auth_anonymous = auth.get_or_create(&AuthLabels { result: "anonymous" }).clone();
+        let log_lines_dropped = Counter::default();
+        let help = "Access log lines dropped because nobody read them";
+        registry.register("wxgate_log_lines_dropped", help, log_lines_dropped.clone());
         let logins = Family::<LoginLabels, Counter>::default();
         registry.register("wxgate_logins", "Logins by app, result and WeChat's errcode", logins.clone());
         let wechat_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 11));
@@ -111,6 +115,7 @@ impl Metrics {
                 "wxgate_revocations",
                 "Ended sessions whose token could still be valid",
             ),
+            log_lines_dropped,
             ready: gauge(registry, "wxgate_ready", "1 when /readyz says yes"),
             logins,
             wechat_seconds,

@@ -169,6 +169,18 @@ impl Proxy {
     }
 }
 
+/// What a client did wrong while its request was passed on; nothing if it just went away.
+fn client_mistake(error: &Error) -> Option<Denied> {
+    match error.etype() {
+        ErrorType::ReadTimedout => Some(Denied::BodyTimeout),
+        ErrorType::ConnectionClosed
+        | ErrorType::ReadError
+        | ErrorType::WriteError
+        | ErrorType::WriteTimedout => None,
+        _ => Some(Denied::BadFraming),
+    }
+}
+
 /// The limits of this request's connection. pingora's own decision to close it is never undone.
 fn set_limits(session: &mut Session, server: &crate::config::Server, draining: bool) {
     if draining {
@@ -333,6 +345,25 @@ impl ProxyHttp for Proxy {
         error
     }
 
+    /// The server took the connection and then failed. A kept-alive connection may just have been closed by its other end:
+    /// what changes nothing there (RFC 9110 §9.2.1) is asked once more. Anything else may have been done already.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Box<Context>,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let again = client_reused
+            && !context.asked_again
+            && session.req_header().method.is_safe()
+            && !session.as_ref().retry_buffer_truncated();
+        context.asked_again |= again;
+        error.set_retry(again);
+        error
+    }
+
     async fn fail_to_proxy(
         &self,
         session: &mut Session,
@@ -340,11 +371,14 @@ impl ProxyHttp for Proxy {
         context: &mut Box<Context>,
     ) -> FailToProxy {
         let nothing_to_say = FailToProxy { error_code: 0, can_reuse_downstream: false };
-        let gone = *error.esource() == ErrorSource::Downstream && context.denied.is_none();
-        if session.response_written().is_some() || gone {
+        let denied = match context.denied.take() {
+            Some(denied) => Some(denied),
+            None if *error.esource() == ErrorSource::Downstream => client_mistake(error),
+            None => Some(self.upstream_failure(error, context)),
+        };
+        let Some(denied) = denied.filter(|_| session.response_written().is_none()) else {
             return nothing_to_say;
-        }
-        let denied = context.denied.take().unwrap_or_else(|| self.upstream_failure(error, context));
+        };
         let status = denied.status().as_u16();
         // What is left of the request's body may still come: the connection ends here.
         session.set_keepalive(None);

@@ -130,7 +130,9 @@ const fn wechat_status(kind: ExchangeKind) -> StatusCode {
         ExchangeKind::Busy | ExchangeKind::DayQuota | ExchangeKind::Unreachable => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        ExchangeKind::Misconfigured | ExchangeKind::Unexpected => StatusCode::BAD_GATEWAY,
+        ExchangeKind::Misconfigured | ExchangeKind::Unexpected | ExchangeKind::Interrupted => {
+            StatusCode::BAD_GATEWAY
+        }
         ExchangeKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
     }
 }
@@ -149,6 +151,7 @@ const fn wechat_message(kind: ExchangeKind) -> &'static str {
         }
         ExchangeKind::Unreachable => "WeChat cannot be reached now: try again",
         ExchangeKind::TimedOut => "WeChat did not answer in time: call wx.login again",
+        ExchangeKind::Interrupted => "the connection to WeChat broke: call wx.login again",
         ExchangeKind::Unexpected => "WeChat answered with something that is no answer",
     }
 }

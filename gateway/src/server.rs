@@ -45,11 +45,15 @@ pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
     let admin_listener = admin::bind(config.admin.listen)
         .with_context(|| format!("the private listener {} cannot be opened", config.admin.listen))?;
     listen.iter().try_for_each(|address| check_free(*address))?;
-    let access_log = config.log.access.then(|| Arc::new(AccessLog::new(Style::of(config.log.format))));
+    let access_style = config.log.access.then(|| Style::of(config.log.format));
     let server_conf = server_conf(&config);
     let head_limits =
         HeadLimits { timeout: config.server.header_timeout, bytes_max: config.server.header_bytes_max };
     let snapshot = Arc::new(Snapshot::build(config, Arc::new(SystemClock), &mut registry)?);
+    let access_log = match access_style {
+        Some(style) => Some(Arc::new(AccessLog::start(style, snapshot.metrics.log_lines_dropped.clone())?)),
+        None => None,
+    };
     let (draining, in_flight) = (Arc::new(AtomicBool::new(false)), InFlight::default());
 
     let mut server = Server::new_with_opt_and_conf(None, server_conf);

@@ -79,7 +79,7 @@ impl Snapshot {
             Arc::clone(&clock),
         );
         Ok(Self {
-            router: Router::new(&config.routes, &config.endpoints)?,
+            router: Router::new(&config.routes, &config.endpoints),
             limiters: config.routes.iter().map(|route| route.rate.map(Limiter::new)).collect(),
             metrics,
             token_sources: TokenSources { headers: config.token.headers, query: config.token.query },

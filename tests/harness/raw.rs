@@ -13,6 +13,22 @@ pub(crate) async fn exchange(port: u16, bytes: impl AsRef<[u8]>) -> String {
     answer.unwrap_or_else(|_| panic!("no answer to {}", bytes.as_ref().escape_ascii()))
 }
 
+/// Sends `bytes`, reads one answer, then sends `next` on the same connection and reads until the other side closes: the
+/// answer to `bytes`, and whatever came after it.
+pub(crate) async fn exchange_and_follow(port: u16, bytes: &str, next: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(30), read_answer(&mut stream)).await;
+    let answer = answer.unwrap_or_else(|_| panic!("no answer to {}", bytes.escape_debug()));
+    let mut followed = Vec::new();
+    if stream.write_all(next.as_bytes()).await.is_ok() {
+        // A reset is an end as well.
+        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut followed)).await;
+        assert!(read.is_ok(), "the connection stays open after {}", bytes.escape_debug());
+    }
+    (answer, String::from_utf8_lossy(&followed).into_owned())
+}
+
 /// Sends `bytes` and reads until the other side closes.
 pub(crate) async fn exchange_all(port: u16, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();

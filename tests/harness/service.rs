@@ -53,6 +53,7 @@ impl Seen {
     }
 }
 
+const CLOSE: &[u8] = b"CLOSE";
 const OK: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
 
@@ -76,7 +77,7 @@ impl Recorder {
         recorder
     }
 
-    /// From now on answers are these bytes.
+    /// From now on answers are these bytes; `CLOSE` closes the connection instead.
     pub(crate) fn answer_with(&self, bytes: impl AsRef<[u8]>) {
         *self.answer.lock().unwrap() = bytes.as_ref().to_vec();
     }
@@ -100,6 +101,9 @@ impl Recorder {
         while let Some(request) = read_request(&mut stream, &mut bytes).await {
             self.seen.lock().unwrap().push(request);
             let answer = self.answer.lock().unwrap().clone();
+            if answer == CLOSE {
+                return;
+            }
             if stream.write_all(&answer).await.is_err() {
                 return;
             }

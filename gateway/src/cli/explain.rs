@@ -58,7 +58,7 @@ impl Explain {
                 }
             };
         writeln!(out, "target    host {} path {}", target.host.name(), target.path)?;
-        let router = Router::new(&config.routes, &config.endpoints)?;
+        let router = Router::new(&config.routes, &config.endpoints);
         let destination = match router.find(&target, &self.method) {
             Ok(destination) => destination,
             Err(denied) => return Ok(verdict(out, &Err(denied))),

@@ -107,7 +107,8 @@ const fn kind(error: &ExchangeError) -> ExchangeKind {
         ExchangeError::QuotaDay(_) => ExchangeKind::DayQuota,
         ExchangeError::AppMisconfigured(_) => ExchangeKind::Misconfigured,
         ExchangeError::Unreachable(_) => ExchangeKind::Unreachable,
-        ExchangeError::TimedOut | ExchangeError::Interrupted => ExchangeKind::TimedOut,
+        ExchangeError::TimedOut => ExchangeKind::TimedOut,
+        ExchangeError::Interrupted => ExchangeKind::Interrupted,
         ExchangeError::Unknown(_) | ExchangeError::UnexpectedAnswer(_) => ExchangeKind::Unexpected,
     }
 }

@@ -14,6 +14,9 @@ use crate::steps::log::AccessLog;
 /// How often the requests under way are counted at the end.
 const COUNT_EVERY: Duration = Duration::from_millis(20);
 
+/// How long the last log lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// Waits for the signal to end, and ends.
 pub(super) struct End {
     pub(super) draining: Arc<AtomicBool>,
@@ -48,7 +51,13 @@ impl ShutdownSignalWatch for End {
         // pingora closes the listeners when this returns, and then sleeps its grace period out, idle or not.
         let (in_flight, access_log, timeout) =
             (self.in_flight.clone(), self.access_log.clone(), self.timeout);
+        let impatient = self.access_log.clone();
         std::thread::spawn(move || wait_and_leave(&in_flight, access_log.as_deref(), timeout));
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            tracing::info!("SIGINT while draining: ending at once");
+            leave(impatient.as_deref())
+        });
         ShutdownSignal::GracefulTerminate
     }
 }
@@ -78,7 +87,7 @@ fn wait_and_leave(in_flight: &InFlight, access_log: Option<&AccessLog>, timeout:
 
 fn leave(access_log: Option<&AccessLog>) -> ! {
     if let Some(access_log) = access_log {
-        access_log.flush();
+        access_log.finish(LAST_LINES);
     }
     std::process::exit(0)
 }

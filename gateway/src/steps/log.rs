@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 
 use crate::address;
 use crate::context::Context;
+use crate::denied::Denied;
 use crate::steps::route::{Destination, Endpoint, RouteId};
 
 use stamp::Stamp;
@@ -18,6 +19,9 @@ pub(crate) use writer::{AccessLog, Style};
 /// How a request ended, in one word.
 pub(crate) fn outcome(context: &Context, failed: bool) -> &'static str {
     match (&context.denied, context.destination, context.permit.is_some()) {
+        (Some(Denied::UpstreamUnavailable | Denied::UpstreamFailed | Denied::UpstreamTimeout), ..) => {
+            "failed"
+        }
         (Some(_), ..) => "refused",
         (None, Some(Destination::Endpoint(_)), _) => "answered",
         (None, _, true) if failed => "aborted",
@@ -110,7 +114,7 @@ impl Line<'_> {
     /// The path is canonical by now, or the request was refused for not having a canonical one: then it is not shown.
     fn path(&self) -> &str {
         match &self.context.denied {
-            Some(crate::denied::Denied::BadTarget(_)) => "",
+            Some(Denied::BadTarget(_)) => "",
             _ => self.session.req_header().uri.path(),
         }
     }

@@ -3,13 +3,17 @@
 //! First the host (exact, then the wildcard, then routes for any host), then the path segment by segment (a literal
 //! before `{param}` before `/*`), then the method. A host whose routes do not cover the path leaves it to the next.
 
+mod paths;
+
 use std::collections::HashMap;
 
-use http::{HeaderValue, Method};
+use http::Method;
 
-use crate::config::{self, Endpoints, HostPattern, PathPattern, Segment};
+use crate::config::{self, Endpoints, HostPattern};
 use crate::denied::Denied;
 use crate::target::Target;
+
+use paths::Paths;
 
 /// An index into the routes of the config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,44 +63,29 @@ pub(crate) struct Router {
     any: Paths,
 }
 
-type Paths = matchit::Router<Methods>;
-
-/// What one path pattern leads to, by method.
-#[derive(Debug, Default)]
-struct Methods {
-    any: Option<Destination>,
-    named: Vec<(Method, Destination)>,
-}
-
 impl Router {
     /// A router over checked routes, which hold no ties.
-    pub(crate) fn new(routes: &[config::Route], endpoints: &Endpoints) -> anyhow::Result<Self> {
-        let mut collected: HashMap<Option<&HostPattern>, HashMap<String, Methods>> = HashMap::new();
+    pub(crate) fn new(routes: &[config::Route], endpoints: &Endpoints) -> Self {
+        let mut router = Self::default();
         for (n, route) in routes.iter().enumerate() {
             for host in hosts_of(route) {
-                let paths = collected.entry(host).or_default();
-                // `/prefix/*` covers `/prefix` too, unless a route of its own does; exact patterns come first.
-                paths
-                    .entry(pattern(&route.path))
-                    .or_default()
-                    .add(&route.methods, Destination::Route(RouteId(n)));
+                router.paths_of(host).add(&route.path, &route.methods, Destination::Route(RouteId(n)));
             }
         }
-        collected.entry(None).or_default();
         let any_host_is_routed = routes.is_empty() || routes.iter().any(|route| route.hosts.is_empty());
-        let mut router = Self::default();
-        for (host, mut paths) in collected {
-            if host.is_some() || any_host_is_routed {
-                add_endpoints(&mut paths, endpoints);
-            }
-            let paths = compile(paths)?;
-            match host {
-                None => router.any = paths,
-                Some(HostPattern::Exact(name)) => drop(router.exact.insert(name.clone(), paths)),
-                Some(HostPattern::Wildcard(rest)) => drop(router.wildcard.insert(rest.clone(), paths)),
-            }
+        let any = any_host_is_routed.then_some(&mut router.any);
+        for paths in router.exact.values_mut().chain(router.wildcard.values_mut()).chain(any) {
+            add_endpoints(paths, endpoints);
         }
-        Ok(router)
+        router
+    }
+
+    fn paths_of(&mut self, host: Option<&HostPattern>) -> &mut Paths {
+        match host {
+            None => &mut self.any,
+            Some(HostPattern::Exact(name)) => self.exact.entry(name.clone()).or_default(),
+            Some(HostPattern::Wildcard(rest)) => self.wildcard.entry(rest.clone()).or_default(),
+        }
     }
 
     /// The destination of a request.
@@ -120,8 +109,8 @@ impl Router {
     fn find_path(&self, host: &str, path: &str, method: &Method) -> Result<Destination, Denied> {
         let wildcard = host.split_once('.').and_then(|(_, rest)| self.wildcard.get(rest));
         let groups = [self.exact.get(host), wildcard, Some(&self.any)];
-        let methods = groups.into_iter().flatten().find_map(|paths| paths.at(path).ok());
-        methods.ok_or(Denied::NoRoute)?.value.find(method)
+        let methods = groups.into_iter().flatten().find_map(|paths| paths.find(path));
+        methods.ok_or(Denied::NoRoute)?.find(method)
     }
 }
 
@@ -129,24 +118,7 @@ fn hosts_of(route: &config::Route) -> Vec<Option<&HostPattern>> {
     if route.hosts.is_empty() { vec![None] } else { route.hosts.iter().map(Some).collect() }
 }
 
-/// The pattern as `matchit` writes it, parameters under one name each place so that two spellings cannot conflict.
-fn pattern(path: &PathPattern) -> String {
-    let mut text = String::new();
-    for (n, segment) in path.segments.iter().enumerate() {
-        match segment {
-            Segment::Literal(literal) => text.extend(["/", literal]),
-            Segment::Param(_) => text.push_str(&format!("/{{p{n}}}")),
-        }
-    }
-    if path.prefix {
-        text.push_str("/{*rest}");
-    } else if text.is_empty() {
-        text.push('/');
-    }
-    text
-}
-
-fn add_endpoints(paths: &mut HashMap<String, Methods>, endpoints: &Endpoints) {
+fn add_endpoints(paths: &mut Paths, endpoints: &Endpoints) {
     let configured = [
         (&endpoints.login, Endpoint::Login),
         (&endpoints.logout, Endpoint::Logout),
@@ -155,56 +127,8 @@ fn add_endpoints(paths: &mut HashMap<String, Methods>, endpoints: &Endpoints) {
     ];
     for (path, endpoint) in configured {
         if let Some(path) = path {
-            let methods = paths.entry(path.clone()).or_default();
-            methods.add(endpoint.methods(), Destination::Endpoint(endpoint));
+            paths.add_literal(path, endpoint.methods(), Destination::Endpoint(endpoint));
         }
-    }
-}
-
-/// Builds the tree. `{*rest}` matches no empty rest, so a prefix also gets its bare forms where they are still free.
-fn compile(paths: HashMap<String, Methods>) -> anyhow::Result<Paths> {
-    let mut tree = Paths::new();
-    let mut prefixes = Vec::new();
-    for (pattern, methods) in paths {
-        if let Some(prefix) = pattern.strip_suffix("/{*rest}") {
-            prefixes.push((prefix.to_owned(), methods.copy()));
-        }
-        tree.insert(pattern, methods)?;
-    }
-    for (prefix, methods) in prefixes {
-        for bare in [prefix.clone(), format!("{prefix}/")] {
-            if !bare.is_empty() {
-                // Taken means that a route of its own covers the bare form: that one is more specific.
-                let _ = tree.insert(bare, methods.copy());
-            }
-        }
-    }
-    Ok(tree)
-}
-
-impl Methods {
-    fn add(&mut self, methods: &[Method], destination: Destination) {
-        if methods.is_empty() {
-            self.any = Some(destination);
-        }
-        self.named.extend(methods.iter().map(|method| (method.clone(), destination)));
-    }
-
-    fn copy(&self) -> Self {
-        Self { any: self.any, named: self.named.clone() }
-    }
-
-    /// A route for this very method before one for any.
-    fn find(&self, method: &Method) -> Result<Destination, Denied> {
-        let named = self.named.iter().find(|(named, _)| named == method).map(|(_, destination)| *destination);
-        named.or(self.any).ok_or_else(|| Denied::MethodNotAllowed { allow: self.allow() })
-    }
-
-    fn allow(&self) -> HeaderValue {
-        let mut names: Vec<_> = self.named.iter().map(|(method, _)| method.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        HeaderValue::from_str(&names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 

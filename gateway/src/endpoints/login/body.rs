@@ -33,7 +33,8 @@ pub(super) async fn read(session: &mut Session) -> Result<Asked, Denied> {
     format.parse(std::str::from_utf8(&body).map_err(|_| Denied::BadBody)?.trim())
 }
 
-/// Reads the body within its limits. A filter that reads must also say that it wants to (RFC 9110 §10.1.1).
+/// Reads the body within its limits. One that breaks off or is badly framed ends the connection: where the next request
+/// begins, nobody knows. A filter that reads must also say that it wants to (RFC 9110 §10.1.1).
 async fn read_bytes(session: &mut Session) -> Result<Bytes, Denied> {
     let headers = &session.req_header().headers;
     if framing::announced_length(headers).is_some_and(|length| length > BYTES_MAX as u64) {
@@ -46,7 +47,7 @@ async fn read_bytes(session: &mut Session) -> Result<Bytes, Denied> {
             downstream.write_continue_response().await.map_err(|_| Denied::BadBody)?;
         }
         let mut body = BytesMut::new();
-        while let Some(piece) = downstream.read_request_body().await.map_err(|_| Denied::BadBody)? {
+        while let Some(piece) = downstream.read_request_body().await.map_err(|_| Denied::BadFraming)? {
             if body.len() + piece.len() > BYTES_MAX {
                 return Err(Denied::BodyTooLarge);
             }

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::*;
-use crate::config::{Auth, PathPattern};
+use crate::config::{Auth, PathPattern, Segment};
 
 fn route(host: &str, path: &str, methods: &[Method]) -> config::Route {
     let hosts = match host {
@@ -21,7 +23,7 @@ fn route(host: &str, path: &str, methods: &[Method]) -> config::Route {
         hosts,
         path: PathPattern {
             text: Arc::from(path),
-            segments: text.split('/').skip(1).filter(|s| !s.is_empty()).map(segment).collect(),
+            segments: text.split('/').skip(1).map(segment).collect(),
             prefix,
         },
         methods: methods.to_vec(),
@@ -46,7 +48,7 @@ const ENDPOINTS_OF_DEFAULT: fn() -> Endpoints = || Endpoints {
 
 /// What each request leads to: the path of its route, the name of an endpoint, or a reason code.
 fn leads(routes: &[config::Route], method: &Method, host: &str, path: &str) -> String {
-    let router = Router::new(routes, &ENDPOINTS_OF_DEFAULT()).unwrap();
+    let router = Router::new(routes, &ENDPOINTS_OF_DEFAULT());
     let hosts = [host.as_bytes()];
     let target = crate::target::canonical(path.as_bytes(), hosts.into_iter(), 8192).unwrap();
     match router.find(&target, method) {
@@ -108,8 +110,20 @@ fn the_most_specific_path_wins() {
             route("", "/item/{id}/detail", &[]),
             route("", "/item/{id}/*", &[]),
             route("", "/public", &[]),
+            route("", "/{any}", &[]),
+            route("", "/order/*", &[]),
+            route("", "/order/{id}", &[]),
+            route("", "/order/{id}/pay", &[]),
         ],
         &[
+            (&Method::GET, "gw.test", "/x", "/{any}"),
+            (&Method::GET, "gw.test", "/x/", "/*"),
+            (&Method::GET, "gw.test", "/order", "/order/*"),
+            (&Method::GET, "gw.test", "/order/", "/order/*"),
+            (&Method::GET, "gw.test", "/order/7", "/order/{id}"),
+            (&Method::GET, "gw.test", "/order/7/", "/order/*"),
+            (&Method::GET, "gw.test", "/order/7/pay", "/order/{id}/pay"),
+            (&Method::GET, "gw.test", "/order/7/refund", "/order/*"),
             (&Method::GET, "gw.test", "/", "/*"),
             (&Method::GET, "gw.test", "/x/y", "/*"),
             (&Method::GET, "gw.test", "/public", "/public"),
@@ -122,7 +136,7 @@ fn the_most_specific_path_wins() {
             (&Method::GET, "gw.test", "/item/7/detail", "/item/{id}/detail"),
             (&Method::GET, "gw.test", "/item/new/detail", "/item/{id}/detail"),
             (&Method::GET, "gw.test", "/item/7/other", "/item/{id}/*"),
-            (&Method::GET, "gw.test", "/item", "/*"),
+            (&Method::GET, "gw.test", "/item", "/{any}"),
             (&Method::POST, "gw.test", "/login", "login"),
             (&Method::GET, "gw.test", "/login", "method_not_allowed"),
         ],
@@ -181,8 +195,7 @@ fn a_method_chooses_among_routes_of_one_path() {
             (&Method::GET, "gw.test", "/all/1", "/all/*"),
         ],
     );
-    let router =
-        Router::new(&[route("", "/o", &[Method::POST, Method::GET])], &ENDPOINTS_OF_DEFAULT()).unwrap();
+    let router = Router::new(&[route("", "/o", &[Method::POST, Method::GET])], &ENDPOINTS_OF_DEFAULT());
     let target = crate::target::canonical(b"/o", [b"gw.test".as_slice()].into_iter(), 8192).unwrap();
     let denied = router.find(&target, &Method::PUT).unwrap_err();
     assert_eq!(denied, Denied::MethodNotAllowed { allow: HeaderValue::from_static("GET, POST") });
