@@ -6,6 +6,7 @@ mod jwks;
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
@@ -77,6 +78,8 @@ pub struct Key {
     algorithm: Algorithm,
     encoding: EncodingKey,
     decoding: DecodingKey,
+    /// Of an HMAC secret, with its key schedule: jsonwebtoken computes that anew for every token.
+    hmac: Option<hmac::Key>,
     public: Option<Jwk>,
     /// The first segment of every token that this key signs.
     header: String,
@@ -103,7 +106,8 @@ impl Key {
         };
         let header = serde_json::json!({ "alg": algorithm.name(), "kid": kid, "typ": "JWT" }).to_string();
         let header = URL_SAFE_NO_PAD.encode(header);
-        Ok(Self { kid: kid.to_owned(), algorithm, encoding, decoding, public, header })
+        let hmac = public.is_none().then(|| hmac::Key::new(hmac::HMAC_SHA256, material));
+        Ok(Self { kid: kid.to_owned(), algorithm, encoding, decoding, hmac, public, header })
     }
 
     /// Its id, a token's `kid`.
@@ -128,6 +132,10 @@ impl Key {
 
     /// Whether `signature`, in its one base64url spelling, is this key's for `message`.
     pub(crate) fn verifies(&self, signature: &str, message: &[u8]) -> bool {
+        if let Some(key) = &self.hmac {
+            let tag = URL_SAFE_NO_PAD.decode(signature);
+            return tag.is_ok_and(|tag| hmac::verify(key, message, &tag).is_ok());
+        }
         jsonwebtoken::crypto::verify(signature, message, &self.decoding, self.algorithm.as_jwt())
             .unwrap_or(false)
     }
