@@ -172,11 +172,11 @@ instructions() {
         start_server "$kind" valgrind --tool=callgrind --callgrind-out-file="$out"
         await "$port"
         send "$port" "$path" 500 "$status" "$token"
-        callgrind_control --dump=warm "$pid" >/dev/null
+        callgrind_control --dump=warm "$pid" >/dev/null 2>&1
         send "$port" "$path" "$FEW" "$status" "$token"
-        callgrind_control --dump=few "$pid" >/dev/null
+        callgrind_control --dump=few "$pid" >/dev/null 2>&1
         send "$port" "$path" "$MANY" "$status" "$token"
-        callgrind_control --dump=many "$pid" >/dev/null
+        callgrind_control --dump=many "$pid" >/dev/null 2>&1
         stop "$pid"
         local few many each
         few=$(total "$out.2")
@@ -191,7 +191,8 @@ total() { awk '/^(summary|totals):/ { print $2; exit }' "$1"; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { print a / b }'; }
 
 # Nanoseconds on a core, over all threads of a process.
-on_core() { cat "/proc/$1"/task/*/schedstat | awk '{ sum += $1 } END { printf "%d\n", sum }'; }
+# A thread that ends meanwhile is none of the workers.
+on_core() { { cat "/proc/$1"/task/*/schedstat 2>/dev/null || true; } | awk '{ sum += $1 } END { printf "%d\n", sum }'; }
 
 cpu() {
     printf '\n%-38s %14s %9s\n' "CPU time" "s / 100 000" "x bare"
