@@ -1,8 +1,11 @@
 //! THE WAY of a request. Whoever reads this file from top to bottom knows what can happen, and in which order.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod greeting;
+mod outbound;
+mod failure;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -14,7 +17,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::context::{Context, RequestId, RequestIds};
+use crate::context::{Context, RequestIds};
 use crate::denied::Denied;
 use crate::guard::HeadGuard;
 use crate::in_flight::InFlight;
@@ -23,10 +26,10 @@ use crate::steps::authenticate::{Authenticated, authenticate, authenticate_again
 use crate::steps::inject::{Provenance, forget_spelling, remove_token};
 use crate::steps::log;
 use crate::steps::log::{AccessLog, Line};
-use crate::steps::policy::{Permit, permit};
+use crate::steps::policy::permit;
 use crate::steps::route::{Destination, Endpoint};
 use crate::target::{self, BadTarget, canonical};
-use crate::{address, endpoints, framing, reply, websocket};
+use crate::{endpoints, framing, reply, websocket};
 
 /// The proxy: one for all public listeners.
 #[derive(Debug)]
@@ -108,88 +111,6 @@ impl Proxy {
             Err(denied) => self.snapshot.metrics.auth(denied.code()),
         }
     }
-
-    /// Who sends this, before anything else is known of it.
-    fn greet(&self, session: &mut Session, context: &mut Context) {
-        let server = &self.snapshot.server;
-        let peer = session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip);
-        context.peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
-        context.client = context.peer;
-        if !server.trusted_proxies.is_empty() && address::is_trusted(context.peer, &server.trusted_proxies) {
-            let headers = &session.req_header().headers;
-            let forwarded = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
-            let forwarded: Vec<_> = forwarded.collect();
-            context.client = address::client(context.peer, forwarded.into_iter(), &server.trusted_proxies);
-            if headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
-                context.proto = "https";
-            }
-            if let Some(id) = headers.get("x-request-id").and_then(|id| RequestId::parse(id.as_bytes())) {
-                context.request_id = id;
-            }
-        }
-        set_limits(session, server, self.draining.load(Ordering::Relaxed));
-    }
-
-    /// The target as the service gets it, if it is not the canonical one.
-    fn outbound_target(&self, permit: &Permit, request: &RequestHeader) -> Option<String> {
-        let route = &self.snapshot.routes[permit.route().0];
-        let query = request.uri.query();
-        let strips_query = query.is_some() && route.token_in_query && !route.forward_token;
-        if route.strip_prefix.is_none() && !strips_query {
-            return None;
-        }
-        let path = request.uri.path();
-        let prefix = route.strip_prefix.as_deref().unwrap_or("");
-        // The prefix is whole segments of a canonical path, so what follows it is one too, or nothing.
-        let rest = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/')).unwrap_or("/");
-        let query = match query {
-            Some(query) if strips_query => {
-                Some(self.snapshot.token_sources.strip_query(query)).filter(|q| !q.is_empty())
-            }
-            other => other.map(str::to_owned),
-        };
-        Some(query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")))
-    }
-
-    /// Logs why an upstream failed, once, and turns it into what the client may know.
-    fn upstream_failure(&self, error: &Error, context: &Context) -> Denied {
-        let server = context.upstream.as_ref().map(|peer| peer.address);
-        let kind = error.etype().as_str();
-        tracing::warn!(request_id = context.request_id.as_str(), upstream.addr = ?server, kind, "the upstream failed");
-        match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
-                Denied::UpstreamTimeout
-            }
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::SocketError => Denied::UpstreamUnavailable,
-            _ => Denied::UpstreamFailed,
-        }
-    }
-}
-
-/// What a client did wrong while its request was passed on; nothing if it just went away.
-fn client_mistake(error: &Error) -> Option<Denied> {
-    match error.etype() {
-        ErrorType::ReadTimedout => Some(Denied::BodyTimeout),
-        ErrorType::ConnectionClosed
-        | ErrorType::ReadError
-        | ErrorType::WriteError
-        | ErrorType::WriteTimedout => None,
-        _ => Some(Denied::BadFraming),
-    }
-}
-
-/// The limits of this request's connection. pingora's own decision to close it is never undone.
-fn set_limits(session: &mut Session, server: &crate::config::Server, draining: bool) {
-    if draining {
-        session.set_keepalive(None);
-    } else if session.get_keepalive().is_some() {
-        session.set_keepalive(Some(server.keepalive_timeout.as_secs().max(1)));
-    }
-    session.set_read_timeout(Some(server.read_timeout));
-    session.set_write_timeout(Some(server.write_timeout));
 }
 
 #[async_trait]
@@ -373,7 +294,7 @@ impl ProxyHttp for Proxy {
         let nothing_to_say = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let denied = match context.denied.take() {
             Some(denied) => Some(denied),
-            None if *error.esource() == ErrorSource::Downstream => client_mistake(error),
+            None if *error.esource() == ErrorSource::Downstream => failure::client_mistake(error),
             None => Some(self.upstream_failure(error, context)),
         };
         let Some(denied) = denied.filter(|_| session.response_written().is_none()) else {

@@ -1,0 +1,38 @@
+//! Why a request that was let through did not come back: the service, or the client.
+
+use pingora::{Error, ErrorType};
+
+use super::Proxy;
+use crate::context::Context;
+use crate::denied::Denied;
+
+impl Proxy {
+    /// Logs why an upstream failed, once, and turns it into what the client may know.
+    pub(super) fn upstream_failure(&self, error: &Error, context: &Context) -> Denied {
+        let server = context.upstream.as_ref().map(|peer| peer.address);
+        let kind = error.etype().as_str();
+        tracing::warn!(request_id = context.request_id.as_str(), upstream.addr = ?server, kind, "the upstream failed");
+        match error.etype() {
+            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+                Denied::UpstreamTimeout
+            }
+            ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectError
+            | ErrorType::SocketError => Denied::UpstreamUnavailable,
+            _ => Denied::UpstreamFailed,
+        }
+    }
+}
+
+/// What a client did wrong while its request was passed on; nothing if it just went away.
+pub(super) fn client_mistake(error: &Error) -> Option<Denied> {
+    match error.etype() {
+        ErrorType::ReadTimedout => Some(Denied::BodyTimeout),
+        ErrorType::ConnectionClosed
+        | ErrorType::ReadError
+        | ErrorType::WriteError
+        | ErrorType::WriteTimedout => None,
+        _ => Some(Denied::BadFraming),
+    }
+}
