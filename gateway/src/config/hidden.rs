@@ -60,6 +60,31 @@ pub(crate) fn looks_secret(text: &str) -> bool {
         || text.contains('\n')
 }
 
+/// Whether a part of a line looks like a secret, whatever key it stands under.
+pub(crate) fn holds_secret(line: &str) -> bool {
+    words(line).any(is_secret_word)
+}
+
+/// `text` without what looks like a secret: a message may repeat a name, and someone may have pasted a secret there.
+pub(crate) fn masked(text: &str) -> String {
+    let mut masked = text.to_owned();
+    for secret in words(text).filter(|word| is_secret_word(word)) {
+        masked = masked.replace(secret, "…");
+    }
+    masked
+}
+
+/// The parts of a text that base64 could be.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')))
+}
+
+/// A slash is of base64 as well as of paths, where each part stands for itself.
+fn is_secret_word(word: &str) -> bool {
+    let whole = word.len() >= 32 && !word.starts_with('/') && looks_secret(&word.replace('/', "+"));
+    whole || word.split('/').any(looks_secret)
+}
+
 /// Lines that hold a secretive word, the lines of apps, whole texts in triple quotes, and whole PEM blocks.
 fn in_text(text: &str, base: usize, spans: &mut Vec<Span>) {
     let (mut inside, mut of_app, mut start) = (false, false, 0);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::hidden::masked;
 use super::render;
 use super::source::{SourceMap, Span};
 
@@ -52,7 +53,10 @@ impl Mistakes {
     pub(crate) fn one_line_each(&self, others: &[Mistake]) -> Vec<String> {
         let place =
             |span: &Span| self.sources.line(span).map(|line| format!("{}:{}", line.file, line.number));
-        let text = |m: &Mistake| format!("{}: {}: {}", place(&m.span).unwrap_or_default(), m.key, m.message);
+        let text = |m: &Mistake| {
+            let place = place(&m.span).unwrap_or_default();
+            format!("{place}: {}: {}", masked(&m.key), masked(&m.message))
+        };
         others.iter().map(text).collect()
     }
 

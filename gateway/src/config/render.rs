@@ -3,6 +3,7 @@
 use annotate_snippets::normalize_untrusted_str as clean;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
+use super::hidden::{holds_secret, masked};
 use super::mistake::{Mistake, Mistakes};
 use super::source::Span;
 
@@ -27,6 +28,7 @@ pub(super) fn mistakes(all: &Mistakes, colours: bool) -> String {
 }
 
 fn groups<'a>(all: &'a Mistakes, mistake: &'a Mistake) -> Vec<Group<'a>> {
+    let clean = |text: &str| clean(&masked(text));
     let message = if mistake.key.is_empty() || mistake.message.contains(&format!("`{}`", mistake.key)) {
         clean(&mistake.message)
     } else {
@@ -53,7 +55,8 @@ fn groups<'a>(all: &'a Mistakes, mistake: &'a Mistake) -> Vec<Group<'a>> {
 fn place<'a>(all: &'a Mistakes, span: &Span) -> Option<Element<'a>> {
     let line = all.sources.line(span)?;
     let touches = |hidden: &Span| hidden.start <= line.span.end && hidden.end >= line.span.start;
-    if line.text.trim().is_empty() || all.hidden.iter().any(touches) {
+    // A secret may have been pasted under any key, or into a comment: there nothing but its looks tells.
+    if line.text.trim().is_empty() || all.hidden.iter().any(touches) || holds_secret(line.text) {
         return Some(Origin::path(clean(line.file)).line(line.number).char_column(line.column).into());
     }
     let mark = AnnotationKind::Primary.span(line.part);

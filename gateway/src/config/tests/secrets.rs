@@ -142,6 +142,15 @@ fn no_secret_is_ever_shown() {
         format!("[token]\nkeys = [{{ kid = 'a', secret = \"\"\"\n{SHOP}\n\"\"\" }}\n\n[log]\nlevel =\n"),
         format!("[token]\nkeys = [{{ kid = 'a', secret = \"\"\"\n{SHOP}"),
         format!("[store]\nredis = 'redis://:{SHOP}@host'\n"),
+        app(&format!("appid = '{SHOP}'\nsecret = {{ env = 'SHOP_SECRET' }}")),
+        app(&format!("appid = \"{SHOP}")),
+        app(&format!("appid = {SHOP}")),
+        app(&format!("appid = 'wx' # {SHOP}")),
+        app(&format!("{SHOP} = 1")),
+        format!("[server]\nlisten = ['{SHOP}']\n"),
+        format!("[wechat]\nbase_urls = ['https://{SHOP}@x']\n"),
+        format!("[[route]]\npath = '{SHOP}'\nupstream = '{SHOP}'\n"),
+        format!("[token]\nkeys = [{{ kid = '{SHOP}/', env = 'KEY' }}]\n"),
     ];
     for text in texts {
         for mode in [Mode::Normal, Mode::Dev] {
@@ -152,6 +161,30 @@ fn no_secret_is_ever_shown() {
             assert!(mistakes.list.len() > 1 && mistakes.to_string().contains("wxgate.toml:"), "{mistakes}");
         }
     }
+}
+
+#[test]
+fn keys_in_base64_are_hidden_and_ordinary_lines_are_not() {
+    let key = "q7Jm0m8YQ4yqk0/q3mQ5tq0m0Z9S7c2X+Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4";
+    let shown = |text: &str| load_with(text, Mode::Normal, &Vault::full()).unwrap_err().to_string();
+    let said = shown(&completed(&format!("[admin]\nlisten = '{key}=='\n")));
+    assert!(said.contains("admin.listen: not an address") && !said.contains("q7Jm0m8Y"), "{said}");
+    for (section, line) in [
+        ("[app.shop]", "appid = 'wx1111111111111112x'"),
+        ("[[route]]", "path = '/Shop/V1/Orders/Of/2026/{id}/Items//x'"),
+        ("[wechat]", "base_urls = ['ftp://api.weixin.qq.com']"),
+    ] {
+        let said = shown(&format!("version = 1\n{section}\n{line}\n"));
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+}
+
+#[test]
+fn a_warning_shows_no_secret() {
+    let text =
+        completed(&format!("[upstream.goods]\nservers = ['g:1']\n[upstream.{SHOP}]\nservers = ['l:1']\n"));
+    let warnings = load_with(&text, Mode::Normal, &Vault::full()).unwrap().warnings;
+    assert!(matches!(&warnings[..], [one] if !one.contains(SHOP)), "{warnings:?}");
 }
 
 #[test]
