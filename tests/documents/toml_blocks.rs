@@ -28,6 +28,10 @@ pub(super) fn check(document: &str, text: &str) {
     lay_over(&mut config, shown);
     let folder = TempDir::with_prefix("wxgate-documents").expect("a temporary folder can be made");
     let (mut config, mut variables) = (Value::Table(config), Vec::new());
+    // The folder of the sessions comes with the machine that runs it.
+    if let Some(Value::String(path)) = config.get_mut("store").and_then(|store| store.get_mut("path")) {
+        *path = folder.path().join("sessions.redb").display().to_string();
+    }
     provide(&mut config, folder.path(), &mut variables);
     let file = folder.path().join("wxgate.toml");
     std::fs::write(&file, toml::to_string(&config).expect("a table is TOML"))

@@ -3,6 +3,7 @@
 //! No check stops at a mistake. It notes it, goes on with a value that does no harm, and the whole is thrown away at the end.
 
 mod context;
+mod idle;
 mod keys;
 mod names;
 mod pattern;

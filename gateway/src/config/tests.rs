@@ -1,6 +1,7 @@
 //! The loader as an operator meets it: a text goes in, a config or its mistakes come out.
 
 mod mistakes;
+mod paths;
 mod secrets;
 mod includes;
 mod routing;

@@ -1,5 +1,7 @@
 //! Secrets and signing keys: read, and refused while the operator is still looking.
 
+mod encoded;
+
 use std::env::VarError;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
@@ -116,6 +118,9 @@ pub(super) fn key_wrong(text: &str, mode: Mode) -> Option<Wrong> {
     if trimmed.starts_with('{') || trimmed.starts_with('[') {
         return Some(("a JWK is not accepted".into(), HELP_PEM));
     }
+    if let Some(kind) = encoded::kind(trimmed) {
+        return Some((kind.into(), HELP_PEM));
+    }
     if trimmed.contains("-----BEGIN") { pem_wrong(trimmed) } else { hmac_wrong(text, mode) }
 }
 
@@ -129,8 +134,21 @@ fn hmac_wrong(text: &str, mode: Mode) -> Option<Wrong> {
             HELP_HMAC,
         ));
     }
-    let weak = weakness(text).filter(|_| mode == Mode::Normal)?;
-    Some((format!("the key is {weak}"), HELP_HMAC))
+    if let Some(weak) = weakness(text).filter(|_| mode == Mode::Normal) {
+        return Some((format!("the key is {weak}"), HELP_HMAC));
+    }
+    // Hex is taken as it stands, not decoded: each digit is a byte of four unknown bits.
+    let digits = text.trim();
+    let short = digits.len() < 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    short.then(|| {
+        (
+            format!(
+                "an HMAC secret in hex needs 64 digits (256 bits) or more, this one has {}",
+                digits.len()
+            ),
+            "make one: openssl rand -hex 32",
+        )
+    })
 }
 
 fn pem_wrong(text: &str) -> Option<Wrong> {

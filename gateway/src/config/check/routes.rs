@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::Context;
 use super::pattern::{self, Wrong};
 use super::services::Named;
+use super::{Context, idle};
 use crate::config::checked::{App, Auth, HostPattern, PathPattern, Rate, Route, Upstream};
 use crate::config::places;
 use crate::config::written;
@@ -43,6 +43,7 @@ impl Known<'_> {
         let methods = list(&key("methods"), written.methods.as_deref(), pattern::method, cx);
         let upstream = self.upstream(&key("upstream"), written, cx);
         let apps = self.apps(&key("apps"), written, cx);
+        idle::keys(path, written, cx);
         websocket(&key("websocket"), written.websocket, &methods, cx);
         let rate = rate(&key("rate"), written.rate.as_ref(), cx);
         let name = given_name(&key("name"), written.name.as_deref(), cx);
@@ -79,10 +80,6 @@ impl Known<'_> {
 
     fn apps(&self, path: &str, route: &written::Route, cx: &mut Context<'_>) -> Option<Vec<usize>> {
         let names = route.apps.as_ref()?;
-        if matches!(route.auth, Auth::None | Auth::Deny) {
-            let help = "remove `apps`, or set `auth = \"required\"` to admit the users of these apps only";
-            cx.wrong(path, "where nobody is asked for a token, `apps` admits and refuses nobody", help);
-        }
         let mut apps = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let path = places::item(path, index);

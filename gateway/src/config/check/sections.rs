@@ -1,5 +1,8 @@
 //! `[store]`, `[wechat]`, `[login]`, `[endpoints]`, `[identity]`.
 
+use std::path::Path;
+use std::time::Duration;
+
 use http::Uri;
 use http::header::HeaderName;
 
@@ -27,8 +30,25 @@ pub(super) fn store(written: &written::Store, cx: &mut Context<'_>) -> Store {
             if path.is_some_and(|path| path.is_empty() || path.contains('\0')) {
                 cx.wrong("store.path", "not a path of a file", "write \"wxgate.redb\", or leave it out");
             }
-            Store::Embedded { path: cx.resolve_file(path.unwrap_or("wxgate.redb")), sessions_max }
+            let file = cx.resolve_file(path.unwrap_or("wxgate.redb"));
+            store_folder(&file, cx);
+            Store::Embedded { path: file, sessions_max }
         }
+    }
+}
+
+/// A warning only: a config is often checked on another machine than the one that will run it, or before its disk is there.
+fn store_folder(file: &Path, cx: &mut Context<'_>) {
+    // A config has just been read from its folder.
+    let folder = file.parent().filter(|folder| *folder != cx.folder);
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        cx.warn(
+            "store.path",
+            format!(
+                "there is no folder {} on this machine; `wxgate run` needs it and does not make it",
+                folder.display()
+            ),
+        );
     }
 }
 
@@ -43,13 +63,39 @@ pub(super) fn wechat(written: &written::Wechat, cx: &mut Context<'_>) -> Wechat 
             Err((message, help)) => cx.wrong(&item("wechat.base_urls", index), message, help),
         }
     }
+    let (connect_timeout, timeout) = wechat_times(written, cx);
     Wechat {
         base_urls,
-        connect_timeout: serving::time(cx, "wechat.connect_timeout", written.connect_timeout),
-        timeout: serving::time(cx, "wechat.timeout", written.timeout),
+        connect_timeout,
+        timeout,
         concurrency: serving::count(cx, "wechat.concurrency", written.concurrency, 1, 10_000),
     }
 }
+
+/// The times that the client for WeChat takes: it refuses others, and then it is `wxgate run` that fails.
+fn wechat_times(written: &written::Wechat, cx: &mut Context<'_>) -> (Duration, Duration) {
+    let (connect, total) = ("wechat.connect_timeout", "wechat.timeout");
+    let connect_timeout = serving::time(cx, connect, written.connect_timeout);
+    let least = Time(Duration::from_millis(10));
+    let timeout = cx.within(total, written.timeout, least..=WECHAT_TIMEOUT_MAX).0;
+    let sure = !cx.is_unsure(connect) && !cx.is_unsure(total);
+    let as_written = connect_timeout == written.connect_timeout.0 && timeout == written.timeout.0;
+    if sure && as_written && connect_timeout >= timeout {
+        // Where only one of the two is written, that one is at odds with the default of the other.
+        if cx.is_given(connect) {
+            let help = "connecting is a part of the exchange: lower this, or raise `wechat.timeout`";
+            let other = (total, "the time of one exchange");
+            cx.clash(connect, format!("must be less than `{total}` ({})", Time(timeout)), other, help);
+        } else {
+            let help = "connecting is a part of the exchange: raise this, or lower `wechat.connect_timeout`";
+            cx.wrong(total, format!("must be more than `{connect}` ({})", Time(connect_timeout)), help);
+        }
+    }
+    (connect_timeout, timeout)
+}
+
+/// After this long the mini program has given up by itself.
+const WECHAT_TIMEOUT_MAX: Time = Time::secs(60);
 
 /// An address without a final slash.
 fn base_url(text: &str) -> Result<String, (&'static str, &'static str)> {

@@ -119,13 +119,6 @@ fn material(path: &str, key: written::TokenKey, cx: &mut Context<'_>) -> Option<
     if let Some((message, help)) = keys::key_wrong(text.expose_secret(), cx.mode) {
         cx.wrong(path, message, help);
     }
-    let hex = text.expose_secret().bytes().all(|b| b.is_ascii_hexdigit());
-    if hex && text.expose_secret().len() < 64 {
-        cx.warn(
-            path,
-            "the key is written in hex and holds less than 256 bits; make one with openssl rand -hex 32",
-        );
-    }
     Some(text.expose_secret().as_bytes().to_vec().into())
 }
 

@@ -72,7 +72,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("token", "登录令牌：如何签名、有效多久、客户端放在哪里。"),
     (
         "token.keys",
-        "签名密钥，至少一把。第一把用于签发，所有密钥都可用于验证。轮换时把新密钥放在最前面，过了 `ttl` 再移除旧密钥。",
+        "签名密钥，至少一把。第一把用于签发，所有密钥都可用于验证。轮换时把新密钥放在最前面，过了 `ttl` 再移除旧密钥。每把是 PEM 私钥（PKCS#8，P-256 或 Ed25519），或不少于 256 位的 HMAC 密钥：至少 32 字节，十六进制则至少 64 位字符。",
     ),
     (
         "token.keys.kid",
@@ -100,15 +100,18 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("store", "会话保存在哪里。"),
     ("store.kind", "`embedded` 是单节点上的一个文件，重启不丢失；`memory` 随进程结束而消失。"),
-    ("store.path", "`embedded` 使用的文件。省略时为 `wxgate.redb`。相对路径以主配置文件所在目录为准。"),
+    (
+        "store.path",
+        "`embedded` 使用的文件。省略时为 `wxgate.redb`。相对路径以主配置文件所在目录为准。网关启动时目录必须已经存在。",
+    ),
     ("store.sessions_max", "最多同时保存的会话数；超过后拒绝登录，避免磁盘被写满。"),
     ("wechat", "如何调用微信接口。"),
     (
         "wechat.base_urls",
         "微信接口的地址。在请求还没有发出去时，失败会依次尝试下一个。只有回环地址可以使用明文 `http`，因为请求中带有 AppSecret。",
     ),
-    ("wechat.connect_timeout", "与微信建立连接的时限。"),
-    ("wechat.timeout", "用 code 换取会话的总时限，包括重试。"),
+    ("wechat.connect_timeout", "与微信建立连接的时限。必须小于 `timeout`。"),
+    ("wechat.timeout", "用 code 换取会话的总时限，包括重试。最长 60 秒，到那时小程序已经放弃等待。"),
     ("wechat.concurrency", "同时进行的 code 换取请求数；更多的登录会排队等待。"),
     ("login", "`/login` 的行为。"),
     ("login.openid_in_answer", "登录应答中是否包含 openid。业务服务从网关得到 openid，客户端很少需要它。"),
@@ -164,7 +167,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("route.upstream", "业务服务的名字。除 `auth = \"deny\"` 外必填。"),
     (
         "route.auth",
-        "谁可以通过。`required`：令牌有效的调用者。`optional`：没有令牌也可以，但无效的令牌会被拒绝。`lenient`：无效的令牌当作没有令牌。`none`：不检查令牌，业务服务得不到身份。`deny`：一律拒绝。",
+        "谁可以通过。`required`：令牌有效的调用者。`optional`：没有令牌也可以，但无效的令牌会被拒绝。`lenient`：无效的令牌当作没有令牌。`none`：不检查令牌，业务服务得不到身份。`deny`：一律拒绝。在它之下不起作用的键视为错误，如 `none` 时的 `apps`、`deny` 时的 `rate`。",
     ),
     ("route.apps", "只允许这些小程序的用户。省略时不限；空列表表示谁都不允许。"),
     ("route.websocket", "请求是否可以升级为 WebSocket。"),

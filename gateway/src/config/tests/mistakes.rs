@@ -1,5 +1,7 @@
 //! Every kind of mistake, shown in the file that makes it.
 
+use auth_core::wechat::{WechatClient, WechatSettings};
+
 use super::{Vault, completed, is_wrong_as_marked, load, load_with, told};
 use crate::config::Mode;
 
@@ -237,6 +239,36 @@ fn limits_that_make_no_sense() {
     is_wrong_as_marked(
         "[upstream.goods]\nservers = [\"a:1\"]\ntries = 0 # <- upstream.goods.tries: must be from 1 to 16\nidle_timeout = \"0s\" # <- upstream.goods.idle_timeout: must be",
     );
+}
+
+/// The client for WeChat refuses what it cannot work with; by then `wxgate check` had said that all is well.
+#[test]
+fn the_times_of_wechat_fit_each_other() {
+    is_wrong_as_marked(
+        "[wechat]\nconnect_timeout = \"9s\" # <- wechat.connect_timeout: must be less than `wechat.timeout` (10ms)\ntimeout = \"10ms\"",
+    );
+    is_wrong_as_marked(
+        "[wechat]\nconnect_timeout = \"8s\" # <- wechat.connect_timeout: must be less than `wechat.timeout` (8s)",
+    );
+    is_wrong_as_marked(
+        "[wechat]\ntimeout = \"2s\" # <- wechat.timeout: must be more than `wechat.connect_timeout` (2s)",
+    );
+    is_wrong_as_marked("[wechat]\ntimeout = \"61s\" # <- wechat.timeout: must be from 10ms to 1m");
+    is_wrong_as_marked(
+        "[wechat]\nconnect_timeout = \"9s\"\ntimeout = 5 # <- wechat.timeout: expected a time",
+    );
+    for lines in
+        ["", "connect_timeout = \"10ms\"\ntimeout = \"11ms\"", "connect_timeout = \"59s\"\ntimeout = \"60s\""]
+    {
+        let wechat = load(&format!("[wechat]\n{lines}\n")).unwrap().wechat;
+        let settings = WechatSettings {
+            base_urls: wechat.base_urls,
+            connect_timeout: wechat.connect_timeout,
+            timeout: wechat.timeout,
+            concurrency: wechat.concurrency,
+        };
+        assert!(WechatClient::new(&settings).is_ok(), "{lines}");
+    }
 }
 
 #[test]

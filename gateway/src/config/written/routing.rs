@@ -71,7 +71,8 @@ pub(crate) struct Route {
     pub(crate) upstream: Option<String>,
     /// Who may pass. `required`: callers with a valid token. `optional`: also those without a token, but a bad token is
     /// refused. `lenient`: a bad token counts as none. `none`: the token is not looked at, and the service sees no
-    /// identity. `deny`: nobody.
+    /// identity. `deny`: nobody. A key that does nothing under it is a mistake, such as `apps` with
+    /// `none` and `rate` with `deny`.
     pub(crate) auth: Auth,
     /// The apps whose users may pass. Left out: every app. An empty list: nobody.
     pub(crate) apps: Option<Vec<String>>,

@@ -10,7 +10,8 @@ use crate::config::values::{Plain, Time};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Token {
     /// The signing keys, at least one. The first signs, all verify: put a new key in front, and remove the old one when
-    /// `ttl` has passed.
+    /// `ttl` has passed. Each is a private key in PEM (PKCS#8, P-256 or Ed25519) or an HMAC secret of 256 bits or more: at
+    /// least 32 bytes, in hex 64 digits.
     pub(crate) keys: Vec<TokenKey>,
     /// How long a token lives. A short life bounds the harm of a stolen token; clients log in again
     /// silently, with `wx.login`. At most 30 days.
@@ -43,7 +44,7 @@ impl Default for Token {
 }
 
 /// One of `token.keys`: its name, and exactly one of `env`, `file` and `secret`. It is a private key in PEM (PKCS#8,
-/// P-256 or Ed25519) or else an HMAC secret of at least 32 bytes.
+/// P-256 or Ed25519) or else an HMAC secret of at least 32 bytes, in hex of at least 64 digits.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenKey {
@@ -80,7 +81,7 @@ pub(crate) struct Store {
     /// `embedded` is one file on one node and survives a restart; `memory` is gone with the process.
     pub(crate) kind: StoreKind,
     /// The file of the embedded store. Left out: `wxgate.redb`. A relative path counts from the folder of the main
-    /// config file.
+    /// config file. The folder must be there when the gateway starts.
     pub(crate) path: Option<String>,
     /// Sessions kept at once; a login beyond that is refused, so that logins cannot fill the disk.
     pub(crate) sessions_max: u64,
@@ -107,9 +108,9 @@ pub(crate) struct Wechat {
     /// Where WeChat's API is. Tried in turn while nothing could be sent. Plain `http` is accepted on loopback only: the
     /// AppSecret travels in these requests.
     pub(crate) base_urls: Vec<String>,
-    /// To open a connection to WeChat.
+    /// To open a connection to WeChat. Less than `timeout`.
     pub(crate) connect_timeout: Time,
-    /// For one exchange of a code, retries included.
+    /// For one exchange of a code, retries included. At most 60 seconds, when the mini program gives up.
     pub(crate) timeout: Time,
     /// Exchanges under way at once; further logins wait for a place.
     pub(crate) concurrency: u64,

@@ -3,7 +3,7 @@
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaSigningAlgorithm};
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaSigningAlgorithm, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -62,4 +62,39 @@ fn every_other_key_is_refused_by_its_name() {
         let said = wrong(&text);
         assert!(said.contains(why), "{why:?} for {said:?}");
     }
+}
+
+/// Each is long and random enough to pass as an HMAC secret, and everybody may know it.
+#[test]
+fn a_key_without_pem_lines_is_refused_by_its_name() {
+    let ed = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let public = Ed25519KeyPair::from_pkcs8(ed.as_ref()).unwrap().public_key().as_ref().to_vec();
+    // RFC 8410: the header of a public key, and the key.
+    let spki = [b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00".as_slice(), &public].concat();
+    let rsa: Pkcs8V1Der<'_> = KeyPair::generate(KeySize::Rsa2048).unwrap().as_der().unwrap();
+    let blob = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20".as_slice(), &public].concat();
+    let wrapped =
+        pem("X", rsa.as_ref()).lines().filter(|l| !l.starts_with('-')).collect::<Vec<_>>().join("\n");
+    for (text, why) in [
+        (format!("ssh-ed25519 {} me@here", STANDARD.encode(&blob)), "an SSH key"),
+        (format!("ecdsa-sha2-nistp256 {}", STANDARD.encode(&blob)), "an SSH key"),
+        (STANDARD.encode(&blob), "an SSH key"),
+        (STANDARD.encode(&spki), "a public key"),
+        (format!(" {}\n", STANDARD.encode(&spki).trim_end_matches('=')), "a public key"),
+        (STANDARD.encode(ec(&ECDSA_P256_SHA256_FIXED_SIGNING)), "in DER"),
+        (wrapped, "in DER"),
+    ] {
+        for mode in [Mode::Normal, Mode::Dev] {
+            let said = key_wrong(&text, mode).map(|(message, _)| message).unwrap_or_default();
+            assert!(said.contains(why), "{why:?} for {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_only_starts_like_another_key_is_taken() {
+    let mut secret = *b"0.8\xc9j\x11\xe7\x90Qz\x04\xd2\x1f\x86\xbe\x33a\xf8o\x7c\x15\xaa\xd9\x42\xe0\x9bU\x68\x01\xcd\x27\xf3\x8e\x50\xb6\x1a\x97\x64\xee\x0c\x81\xdf\x3b\xa4\x72\x19\xc5\x58";
+    assert_eq!(wrong(&STANDARD.encode(secret)), "");
+    secret[1] = 0x7f;
+    assert_eq!(wrong(&STANDARD.encode(secret)), "");
 }
