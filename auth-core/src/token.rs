@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::keys::{Key, KeyRing};
@@ -55,7 +56,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) unionid: Option<&'a str>,
 }
 
-/// A claim that is there has its type: `null` is not the same as absent.
+/// A member that is there has its type: `null` is not the same as absent.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
@@ -115,11 +116,14 @@ struct Header<'a> {
     alg: &'a str,
     kid: &'a str,
     /// RFC 7515 §4.1.11: extensions that must be understood. We understand none.
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<IgnoredAny>,
     /// RFC 7797: an unencoded payload.
-    b64: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<IgnoredAny>,
     /// RFC 7516: a compressed payload.
-    zip: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    zip: Option<IgnoredAny>,
 }
 
 /// Reads a JSON object. Serde alone would take an array of the members' values for one.

@@ -196,6 +196,9 @@ fn the_header_chooses_neither_algorithm_nor_key_material() {
             json!({"alg": "HS256", "kid": "k1", "crit": ["exp"]}),
             json!({"alg": "HS256", "kid": "k1", "b64": false}),
             json!({"alg": "HS256", "kid": "k1", "zip": "DEF"}),
+            json!({"alg": "HS256", "kid": "k1", "crit": null}),
+            json!({"alg": "HS256", "kid": "k1", "b64": null}),
+            json!({"alg": "HS256", "kid": "k1", "zip": null}),
             json!(["HS256"]),
             json!(null),
         ] {
