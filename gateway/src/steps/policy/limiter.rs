@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use auth_core::OpenId;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::config::Rate;
 use crate::denied::Denied;
 
-/// Most keys remembered for one route: a flood of new ones evicts the least used, and memory stays bounded.
+/// Most keys remembered for one route: a flood of new ones evicts those that were silent longest, and memory stays
+/// bounded.
 const KEYS_MAX: u64 = 200_000;
 
 /// The limiter of one route.
@@ -34,8 +36,18 @@ enum Key {
 
 impl Limiter {
     pub(crate) fn new(rate: Rate) -> Self {
+        Self::with_room(KEYS_MAX, rate)
+    }
+
+    fn with_room(keys: u64, rate: Rate) -> Self {
         let share = rate.window / rate.requests.max(1);
-        let even_at = Cache::builder().max_capacity(KEYS_MAX).time_to_idle(rate.window * 2).build();
+        // By recency: moka's own choice, by frequency, turns new keys away when it is full, and a key that is not
+        // remembered has no limit.
+        let even_at = Cache::builder()
+            .max_capacity(keys)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(rate.window * 2)
+            .build();
         Self { share, burst: rate.window, started: Instant::now(), even_at }
     }
 
@@ -76,9 +88,13 @@ mod tests {
     use super::*;
     use crate::config::RateKey;
 
-    fn limiter(requests: u32) -> Limiter {
+    fn rate(requests: u32) -> Rate {
         // A window of an hour stands still for as long as a test runs.
-        Limiter::new(Rate { per: RateKey::Address, requests, window: Duration::from_secs(3600) })
+        Rate { per: RateKey::Address, requests, window: Duration::from_secs(3600) }
+    }
+
+    fn limiter(requests: u32) -> Limiter {
+        Limiter::new(rate(requests))
     }
 
     #[test]
@@ -91,6 +107,23 @@ mod tests {
         let denied = limiter.take(None, client).unwrap_err();
         assert!(matches!(denied, Denied::RateLimited { retry_after_secs: 700..=721 }), "{denied:?}");
         assert_eq!(limiter.take(None, "192.0.2.2".parse().unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn a_new_key_is_counted_however_many_are_remembered() {
+        let limiter = Limiter::with_room(4, rate(3));
+        for _ in 0..3 {
+            for last in 1..=4 {
+                assert_eq!(limiter.take(None, IpAddr::from([192, 0, 2, last])), Ok(()));
+            }
+            limiter.even_at.run_pending_tasks();
+        }
+        let newcomer = IpAddr::from([198, 51, 100, 1]);
+        for _ in 0..3 {
+            assert_eq!(limiter.take(None, newcomer), Ok(()));
+            limiter.even_at.run_pending_tasks();
+        }
+        assert!(limiter.take(None, newcomer).is_err());
     }
 
     #[test]
