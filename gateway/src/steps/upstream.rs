@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 
 use crate::config;
@@ -106,11 +107,17 @@ impl Upstreams {
         without.map(|upstream| upstream.config.name.as_ref()).collect()
     }
 
-    /// Looks up every server name again.
+    /// Looks up every server name again, all at once: one that gets no answer keeps no other waiting.
     pub(crate) async fn resolve(&self) {
-        for upstream in &self.all {
-            resolve::refresh(&upstream.config, &upstream.peers).await;
-        }
+        self.resolve_by(resolve::look_up).await;
+    }
+
+    async fn resolve_by<F>(&self, look_up: impl Fn(String, u16) -> F)
+    where
+        F: Future<Output = std::io::Result<Vec<SocketAddr>>>,
+    {
+        let all = self.all.iter();
+        join_all(all.map(|upstream| resolve::refresh(&upstream.config, &upstream.peers, &look_up))).await;
     }
 
     fn now_millis(&self) -> u64 {

@@ -2,11 +2,13 @@
 //! the last one in force.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 
 use super::Peer;
 use crate::config::{ServerAddress, Upstream};
@@ -24,24 +26,27 @@ pub(super) fn addresses_known(config: &Upstream) -> Vec<Arc<Peer>> {
 }
 
 /// Looks every name up again and takes over what changed. Peers that stay keep their state.
-pub(super) async fn refresh(config: &Upstream, peers: &ArcSwap<Vec<Arc<Peer>>>) {
+pub(super) async fn refresh<F>(
+    config: &Upstream,
+    peers: &ArcSwap<Vec<Arc<Peer>>>,
+    look_up: &impl Fn(String, u16) -> F,
+) where
+    F: Future<Output = io::Result<Vec<SocketAddr>>>,
+{
     if config.servers.iter().all(|server| matches!(server, ServerAddress::Ip(_))) {
         return;
     }
-    let mut addresses = BTreeSet::new();
-    for server in &config.servers {
+    let found = join_all(config.servers.iter().map(|server| async {
         match server {
-            ServerAddress::Ip(address) => drop(addresses.insert(*address)),
-            ServerAddress::Name { host, port } => match look_up(host, *port).await {
-                Ok(found) => addresses.extend(found),
-                Err(error) => {
-                    tracing::warn!(upstream = %config.name, server = %host, %error, "a server name was not resolved");
-                    // Which of the old addresses were this name's is not known: all stay.
-                    addresses.extend(peers.load().iter().map(|peer| peer.address));
-                }
-            },
+            ServerAddress::Ip(address) => vec![*address],
+            ServerAddress::Name { host, port } => look_up(host.clone(), *port).await.unwrap_or_else(|error| {
+                tracing::warn!(upstream = %config.name, server = %host, %error, "a server name was not resolved");
+                // Which of the old addresses were this name's is not known: all stay.
+                peers.load().iter().map(|peer| peer.address).collect()
+            }),
         }
-    }
+    }));
+    let addresses: BTreeSet<_> = found.await.into_iter().flatten().collect();
     let old = peers.load();
     if old.iter().map(|peer| peer.address).collect::<BTreeSet<_>>() == addresses {
         return;
@@ -55,7 +60,7 @@ pub(super) async fn refresh(config: &Upstream, peers: &ArcSwap<Vec<Arc<Peer>>>) 
     peers.store(Arc::new(new));
 }
 
-async fn look_up(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+pub(super) async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     let answer = tokio::time::timeout(PATIENCE, tokio::net::lookup_host((host, port))).await;
-    Ok(answer.map_err(|_| std::io::ErrorKind::TimedOut)??.collect())
+    Ok(answer.map_err(|_| io::ErrorKind::TimedOut)??.collect())
 }

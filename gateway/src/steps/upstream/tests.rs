@@ -2,10 +2,15 @@ use super::*;
 use crate::config::ServerAddress;
 
 fn upstream(servers: &[&str]) -> Upstreams {
+    let servers = servers.iter().map(|server| ServerAddress::Ip(server.parse().unwrap()));
+    Upstreams::new(vec![config(servers.collect())])
+}
+
+fn config(servers: Vec<ServerAddress>) -> config::Upstream {
     let second = Duration::from_secs(1);
-    Upstreams::new(vec![config::Upstream {
+    config::Upstream {
         name: "u".into(),
-        servers: servers.iter().map(|server| ServerAddress::Ip(server.parse().unwrap())).collect(),
+        servers,
         connect_timeout: second,
         read_timeout: second,
         write_timeout: second,
@@ -13,7 +18,7 @@ fn upstream(servers: &[&str]) -> Upstreams {
         websocket_idle_timeout: second,
         tries: 3,
         host: None,
-    }])
+    }
 }
 
 /// Ports of the servers that `n` requests in a row are sent to.
@@ -36,6 +41,20 @@ fn a_server_that_took_no_connection_rests_while_others_can_be_asked() {
     assert_eq!(ports(&upstreams, 3), [2, 2, 2]);
     upstreams.rest(&upstreams.pick(&Permit::for_test(0), 0).unwrap());
     assert_eq!(ports(&upstreams, 2).len(), 2, "all rest, so all are asked");
+}
+
+#[tokio::test]
+async fn names_are_looked_up_all_at_once() {
+    let name = |host: &str| ServerAddress::Name { host: host.into(), port: 80 };
+    let upstreams = Upstreams::new(vec![config(vec![name("a"), name("b")]), config(vec![name("c")])]);
+    // No look-up ends before all three have begun.
+    let begun = &tokio::sync::Barrier::new(3);
+    let look_up = |_host, port| async move {
+        begun.wait().await;
+        Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+    };
+    tokio::time::timeout(Duration::from_secs(10), upstreams.resolve_by(look_up)).await.unwrap();
+    assert!(upstreams.unresolved().is_empty());
 }
 
 #[test]
