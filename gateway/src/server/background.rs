@@ -37,19 +37,35 @@ pub(super) struct Upkeep {
 #[async_trait]
 impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
+        // Side by side: neither a slow name server nor a long sweep keeps the other waiting, or the end.
+        tokio::select! {
+            () = self.resolve() => {}
+            () = self.sweep() => {}
+            _ = shutdown.changed() => {}
+        }
+    }
+}
+
+impl Upkeep {
+    async fn resolve(&self) {
         // The first look was before the start.
-        let mut resolve =
-            tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
         loop {
-            tokio::select! {
-                _ = resolve.tick() => self.snapshot.upstreams.resolve().await,
-                _ = sweep.tick() => match self.snapshot.login.sweep().await {
-                    Ok(0) => {}
-                    Ok(swept) => tracing::debug!(swept, "expired sessions were removed"),
-                    Err(error) => tracing::warn!(%error, "expired sessions could not be removed"),
-                },
-                _ = shutdown.changed() => return,
+            tick.tick().await;
+            self.snapshot.upstreams.resolve().await;
+        }
+    }
+
+    async fn sweep(&self) {
+        let mut tick = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tick.tick().await;
+            match self.snapshot.login.sweep().await {
+                Ok(0) => {}
+                Ok(swept) => tracing::debug!(swept, "expired sessions were removed"),
+                Err(error) => {
+                    tracing::warn!(%error, "expired sessions could not be removed, or logouts not be kept");
+                }
             }
         }
     }
