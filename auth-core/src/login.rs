@@ -1,6 +1,7 @@
 //! The use case: code → WeChat user → session → token.
 
 mod flight;
+mod unkept_ends;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,11 @@ use crate::token::{LoginToken, mint};
 use crate::wechat::{CodeExchange, ExchangeError, WechatApp, WechatUser};
 use crate::{Caller, Clock, LoginCode, Sid};
 
-use flight::Flights;
+use flight::{Attempt, Flights};
+use unkept_ends::UnkeptEnds;
+
+/// How many entries a sweep removes at once.
+const SWEEP_PIECE: usize = 10_000;
 
 /// How logins are made.
 #[derive(Debug, Clone)]
@@ -44,7 +49,7 @@ pub enum LoginError {
     /// WeChat, or the way to it.
     #[error(transparent)]
     Wechat(#[from] ExchangeError),
-    /// The code gave its session here, longer ago than a retry takes.
+    /// The code gave its session here, longer ago than a retry takes, or the session has ended since.
     #[error("the code was used for a login before")]
     CodeUsed,
     /// The session could not be kept.
@@ -57,6 +62,7 @@ pub enum LoginError {
 pub struct LoginService {
     inner: Arc<Inner>,
     flights: Flights,
+    unkept_ends: UnkeptEnds,
 }
 
 #[derive(Debug)]
@@ -83,7 +89,7 @@ impl LoginService {
         let flights = Flights::new(settings.replay, Arc::clone(&clock));
         let random: Box<dyn SecureRandom + Send + Sync> = Box::new(SystemRandom::new());
         let inner = Arc::new(Inner { settings, keys, exchange, store, revocations, clock, random });
-        Self { inner, flights }
+        Self { inner, flights, unkept_ends: UnkeptEnds::default() }
     }
 
     /// Exchanges `code` once, however often and however parallel it is sent; each sender gets the same login.
@@ -91,15 +97,36 @@ impl LoginService {
     /// The work goes on when the caller's future is dropped: a client that went away may come back for its answer.
     pub async fn login(&self, app: &WechatApp, code: LoginCode) -> Result<Arc<Login>, LoginError> {
         let (inner, its_app, its_code) = (Arc::clone(&self.inner), app.clone(), code.clone());
-        self.flights.join(&app.appid, &code, async move { inner.login(&its_app, &its_code).await }).await
+        let attempt = |user| async move { inner.login(&its_app, &its_code, user).await };
+        let login = self.flights.join(&app.appid, &code, attempt).await?;
+        // A token that was logged out must not come again: its holder could do nothing with it.
+        if self.inner.revocations.contains(&login.caller.sid) { Err(LoginError::CodeUsed) } else { Ok(login) }
     }
 
-    /// Ends the caller's session: here at once, and for good when this returns `Ok`.
+    /// Ends the caller's session: here at once, and for good when this returns `Ok`. An end that could not be kept is
+    /// tried again by [`logout_pending`](Self::logout_pending) and [`sweep`](Self::sweep).
     pub async fn logout(&self, caller: &Caller) -> Result<(), Arc<StoreError>> {
         // A minute past the token's end covers every leeway that a verifier may grant.
         let ended = Ended { sid: caller.sid, until: caller.expires_at.saturating_add(60) };
         self.inner.revocations.insert(ended);
-        self.inner.store.end(ended).await.map_err(Arc::new)
+        // Noted before it is tried: the caller's future may be dropped half-way.
+        self.unkept_ends.note(ended);
+        self.inner.store.end(ended).await?;
+        self.unkept_ends.kept(ended);
+        Ok(())
+    }
+
+    /// Tries again to keep the ends that a failing store did not keep. `Ok` says that every logout is for good.
+    ///
+    /// For a logout with a token whose session has ended: that the session is over here is not yet that it stays over
+    /// when the process starts anew.
+    pub async fn logout_pending(&self) -> Result<(), StoreError> {
+        for ended in self.unkept_ends.all(self.inner.clock.unix_secs()) {
+            // A store that fails once is left alone until somebody asks again.
+            self.inner.store.end(ended).await?;
+            self.unkept_ends.kept(ended);
+        }
+        Ok(())
     }
 
     /// The caller's session, as the store has it.
@@ -115,32 +142,58 @@ impl LoginService {
         Ok(count)
     }
 
-    /// Removes what has expired, a bounded piece at a time; says how many entries went. Called every now and then.
+    /// Removes what has expired, a bounded piece at a time; says how many entries went. Keeps the ends that were not
+    /// kept. Called every now and then.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
-        const PIECE: usize = 10_000;
         let now = self.inner.clock.unix_secs();
         self.inner.revocations.sweep(now);
-        self.inner.store.sweep(now, PIECE).await
+        let ends_kept = self.logout_pending().await;
+        let mut swept = 0;
+        loop {
+            let piece = self.inner.store.sweep(now, SWEEP_PIECE).await?;
+            swept += piece;
+            if piece < SWEEP_PIECE {
+                // Told last: an end that cannot be kept must not keep the store from being swept.
+                return ends_kept.map(|()| swept);
+            }
+            // Requests have their turn between two pieces.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
 impl Inner {
-    async fn login(&self, app: &WechatApp, code: &LoginCode) -> Result<Arc<Login>, LoginError> {
-        let user = self.exchange.exchange(app, code).await?;
-        let caller = self.caller(app, &user);
+    /// Makes a login of `code`, or of the user that WeChat named for it before.
+    async fn login(&self, app: &WechatApp, code: &LoginCode, named: Option<Arc<WechatUser>>) -> Attempt {
+        let user = match named {
+            Some(user) => user,
+            None => match self.exchange.exchange(app, code).await {
+                Ok(user) => Arc::new(user),
+                Err(error) => return Attempt { answer: Err(error.into()), unkept: None },
+            },
+        };
+        match self.open_session(app, &user).await {
+            Ok(login) => Attempt { answer: Ok(Arc::new(login)), unkept: None },
+            // WeChat has spent the code, so the user it named is all there is to go on from.
+            Err(error) => Attempt { answer: Err(LoginError::Store(Arc::new(error))), unkept: Some(user) },
+        }
+    }
+
+    async fn open_session(&self, app: &WechatApp, user: &WechatUser) -> Result<Login, StoreError> {
+        let caller = self.caller(app, user);
         let session = LoginSession {
             sid: caller.sid,
             app: caller.app.clone(),
-            openid: user.openid,
-            unionid: user.unionid,
-            session_key: user.session_key,
+            openid: user.openid.clone(),
+            unionid: user.unionid.clone(),
+            session_key: user.session_key.clone(),
             logged_in_at: caller.issued_at,
             expires_at: caller.issued_at + self.settings.session_lifetime.as_secs(),
         };
         // Kept before the token exists: a token that is out in the world has its session.
-        self.store.put(session).await.map_err(|error| LoginError::Store(Arc::new(error)))?;
+        self.store.put(session).await?;
         let token = mint(self.keys.signing(), &self.settings.issuer, &caller);
-        Ok(Arc::new(Login { token, caller }))
+        Ok(Login { token, caller })
     }
 
     fn caller(&self, app: &WechatApp, user: &WechatUser) -> Caller {

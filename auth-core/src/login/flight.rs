@@ -4,81 +4,180 @@
 //! user out of a login that worked.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Login, LoginError};
-use crate::wechat::{ExchangeError, Spent};
+use crate::wechat::{ExchangeError, Spent, WechatUser};
 use crate::{AppId, Clock, LoginCode};
 
 /// How long a code's fate is remembered: twice the five minutes that WeChat lets a code live.
 const MEMORY: Duration = Duration::from_secs(600);
-/// How many codes are remembered.
+/// How many codes are remembered. A flood of others makes room by forgetting who was asked about longest ago.
 const CODES_MAX: u64 = 200_000;
 
-type Answer = Result<Arc<Login>, LoginError>;
+pub(super) type Answer = Result<Arc<Login>, LoginError>;
 type CodeDigest = [u8; 32];
+type Flight = Shared<BoxFuture<'static, Answer>>;
 
-/// An exchange that was begun.
+/// How an attempt ended.
+pub(super) struct Attempt {
+    pub(super) answer: Answer,
+    /// Whom WeChat named, where the session could not be kept: another attempt goes on from here.
+    pub(super) unkept: Option<Arc<WechatUser>>,
+}
+
+/// What is known of a code.
+#[derive(Default)]
+enum Fate {
+    /// It may be good: nobody has asked yet, or who asked did not learn.
+    #[default]
+    Open,
+    /// An attempt is under way.
+    Flying(Flight),
+    /// It led to this, at this time in Unix seconds.
+    Over(Answer, u64),
+    /// WeChat spent it and named a user, whose session could not be kept.
+    Unkept(Unkept),
+}
+
+/// A user whose session waits for the store.
 #[derive(Clone)]
-struct Flight {
-    answer: Shared<BoxFuture<'static, Answer>>,
-    /// When it ended, in Unix seconds.
-    landed_at: Arc<OnceLock<u64>>,
+struct Unkept {
+    /// A timer holds the user, for the replay time and no longer.
+    user: Weak<WechatUser>,
+    /// When WeChat named the user, in Unix seconds.
+    since: u64,
+}
+
+/// Where the fate of one code stands. The lock is held to look and to change, never while an attempt runs: whoever
+/// finds a code open makes it `Flying` before anybody else can look.
+#[derive(Default)]
+struct Slot(Mutex<Fate>);
+
+impl Slot {
+    /// No change leaves a fate half made, so what a panicking thread left behind is still whole.
+    fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(super) struct Flights {
-    flights: Cache<CodeDigest, Flight>,
-    replay_secs: u64,
+    /// The least recently asked about goes first. moka's own choice, by frequency, turns new keys away when it is full:
+    /// a flood of made-up codes would leave the real ones without a memory.
+    slots: Cache<CodeDigest, Arc<Slot>>,
+    replay: Duration,
     clock: Arc<dyn Clock>,
 }
 
 impl Flights {
     pub(super) fn new(replay: Duration, clock: Arc<dyn Clock>) -> Self {
-        let flights = Cache::builder().max_capacity(CODES_MAX).time_to_live(MEMORY).build();
-        Self { flights, replay_secs: replay.as_secs(), clock }
+        Self::with_room(CODES_MAX, replay, clock)
     }
 
-    /// The answer for this code: of `exchange` if the code is new, else of the exchange begun for it before.
-    pub(super) async fn join(
-        &self,
-        app: &AppId,
-        code: &LoginCode,
-        exchange: impl Future<Output = Answer> + Send + 'static,
-    ) -> Answer {
-        let digest = digest(app, code);
-        let flight = self.flights.get_with(digest, || self.begin(digest, exchange));
-        let ended_long_ago = |landed: &u64| self.clock.unix_secs() > landed.saturating_add(self.replay_secs);
-        if flight.landed_at.get().is_some_and(ended_long_ago) {
-            return Err(LoginError::CodeUsed);
+    fn with_room(codes: u64, replay: Duration, clock: Arc<dyn Clock>) -> Self {
+        let slots = Cache::builder()
+            .max_capacity(codes)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(MEMORY)
+            .build();
+        Self { slots, replay, clock }
+    }
+
+    /// The answer for this code: the one it had, the one it is about to have, or that of a new `attempt`. An attempt is
+    /// given the user, if WeChat named one before.
+    pub(super) async fn join<A, F>(&self, app: &AppId, code: &LoginCode, attempt: A) -> Answer
+    where
+        A: FnOnce(Option<Arc<WechatUser>>) -> F,
+        F: Future<Output = Attempt> + Send + 'static,
+    {
+        let slot = self.slots.get_with(digest(app, code), Arc::default);
+        match self.board(&slot, attempt) {
+            Ok(flight) => flight.await,
+            Err(answer) => answer,
         }
-        flight.answer.await
     }
 
-    /// Starts the exchange as a task of its own, which no client's departure can cancel half-way.
-    fn begin(&self, digest: CodeDigest, exchange: impl Future<Output = Answer> + Send + 'static) -> Flight {
-        let landed_at = Arc::new(OnceLock::new());
-        let (flights, clock, landing) =
-            (self.flights.clone(), Arc::clone(&self.clock), Arc::clone(&landed_at));
+    /// The flight to wait for, or the answer that needs none.
+    fn board<A, F>(&self, slot: &Arc<Slot>, attempt: A) -> Result<Flight, Answer>
+    where
+        A: FnOnce(Option<Arc<WechatUser>>) -> F,
+        F: Future<Output = Attempt> + Send + 'static,
+    {
+        let mut fate = slot.fate();
+        let late = |since: u64| self.clock.unix_secs() > since.saturating_add(self.replay.as_secs());
+        let (user, unkept) = match &*fate {
+            Fate::Flying(flight) => return Ok(flight.clone()),
+            Fate::Over(_, at) if late(*at) => return Err(Err(LoginError::CodeUsed)),
+            Fate::Over(answer, _) => return Err(answer.clone()),
+            Fate::Unkept(unkept) => match unkept.user.upgrade() {
+                Some(user) if !late(unkept.since) => (Some(user), Some(unkept.clone())),
+                _ => return Err(Err(LoginError::CodeUsed)),
+            },
+            Fate::Open => (None, None),
+        };
+        let flight = self.start(slot, attempt(user), unkept);
+        *fate = Fate::Flying(flight.clone());
+        Ok(flight)
+    }
+
+    /// Starts the attempt as a task of its own, which no client's departure can cancel half-way.
+    fn start(
+        &self,
+        slot: &Arc<Slot>,
+        attempt: impl Future<Output = Attempt> + Send + 'static,
+        before: Option<Unkept>,
+    ) -> Flight {
+        let (slot, clock, replay) = (Arc::clone(slot), Arc::clone(&self.clock), self.replay);
         let task = tokio::spawn(async move {
-            let answer = exchange.await;
-            if code_is_spent(&answer) {
-                let _ = landing.set(clock.unix_secs());
-            } else {
+            // Made here, not outside: dropping it locks the slot, which the spawning thread holds.
+            let mut landing = Landing { slot, fate: before.clone().map_or(Fate::Open, Fate::Unkept) };
+            let Attempt { answer, unkept } = attempt.await;
+            landing.fate = match (before, unkept) {
+                // The time runs from the exchange: another failure does not prolong it.
+                (Some(before), Some(_)) => Fate::Unkept(before),
+                (None, Some(user)) => Fate::Unkept(hold(user, replay, clock.unix_secs())),
+                (_, None) if code_is_spent(&answer) => Fate::Over(answer.clone(), clock.unix_secs()),
                 // The code may still be good: the next sender tries again.
-                flights.invalidate(&digest);
-            }
+                (_, None) => Fate::Open,
+            };
             answer
         });
         let interrupted = LoginError::Wechat(ExchangeError::Interrupted);
-        let answer = task.map(move |joined| joined.unwrap_or(Err(interrupted))).boxed().shared();
-        Flight { answer, landed_at }
+        task.map(move |joined| joined.unwrap_or(Err(interrupted))).boxed().shared()
     }
+}
+
+/// Ends a flight, also one that panics: no fate stays `Flying` with nobody at work. It is dropped before anybody
+/// learns the answer, so that who sends the code again upon it finds the new fate.
+struct Landing {
+    slot: Arc<Slot>,
+    fate: Fate,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let flown = mem::replace(&mut *self.slot.fate(), mem::take(&mut self.fate));
+        // Not under the lock: it may hold the last of a flight.
+        drop(flown);
+    }
+}
+
+/// Keeps the user in memory for the replay time, and no longer.
+fn hold(user: Arc<WechatUser>, replay: Duration, since: u64) -> Unkept {
+    let unkept = Unkept { user: Arc::downgrade(&user), since };
+    tokio::spawn(async move {
+        tokio::time::sleep(replay).await;
+        drop(user);
+    });
+    unkept
 }
 
 fn code_is_spent(answer: &Answer) -> bool {
@@ -102,6 +201,9 @@ fn digest(app: &AppId, code: &LoginCode) -> CodeDigest {
 
 impl std::fmt::Debug for Flights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flights").field("codes", &self.flights.entry_count()).finish_non_exhaustive()
+        f.debug_struct("Flights").field("codes", &self.slots.entry_count()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

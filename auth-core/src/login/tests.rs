@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
@@ -36,12 +36,49 @@ impl CodeExchange for Scripted {
     }
 }
 
+/// Keeps sessions in memory, unless told to fail.
+#[derive(Debug)]
+struct Flaky {
+    store: MemoryStore,
+    fails: AtomicBool,
+}
+
+impl Flaky {
+    fn working(&self) -> Result<&MemoryStore, StoreError> {
+        let fails = self.fails.load(Ordering::SeqCst);
+        if fails { Err(StoreError::Failed("on purpose".into())) } else { Ok(&self.store) }
+    }
+}
+
+#[async_trait]
+impl SessionStore for Flaky {
+    async fn put(&self, session: LoginSession) -> Result<(), StoreError> {
+        self.working()?.put(session).await
+    }
+    async fn get(&self, sid: Sid, now: u64) -> Result<Option<LoginSession>, StoreError> {
+        self.working()?.get(sid, now).await
+    }
+    async fn end(&self, ended: Ended) -> Result<(), StoreError> {
+        self.working()?.end(ended).await
+    }
+    async fn ended(&self, now: u64) -> Result<Vec<Ended>, StoreError> {
+        self.working()?.ended(now).await
+    }
+    async fn sweep(&self, now: u64, limit: usize) -> Result<usize, StoreError> {
+        self.working()?.sweep(now, limit).await
+    }
+    async fn check(&self) -> Result<(), StoreError> {
+        self.working()?.check().await
+    }
+}
+
 fn refusal(errcode: i64) -> Refusal {
     Refusal { errcode, rid: None }
 }
 
 struct Bench {
     wechat: Arc<Scripted>,
+    store: Arc<Flaky>,
     clock: Arc<ManualClock>,
     revocations: Arc<Revocations>,
     keys: KeyRing,
@@ -63,16 +100,16 @@ fn bench(turns: usize) -> Bench {
         session_lifetime: Duration::from_secs(86400),
         replay: Duration::from_secs(60),
     };
-    let store = Arc::new(MemoryStore::new(1000));
+    let store = Arc::new(Flaky { store: MemoryStore::new(100_000), fails: AtomicBool::new(false) });
     let service = Arc::new(LoginService::new(
         settings,
         keys.clone(),
         Arc::clone(&wechat) as _,
-        store,
+        Arc::clone(&store) as _,
         Arc::clone(&revocations),
         Arc::clone(&clock) as _,
     ));
-    Bench { wechat, clock, revocations, keys, service }
+    Bench { wechat, store, clock, revocations, keys, service }
 }
 
 impl Bench {
@@ -81,6 +118,9 @@ impl Bench {
     }
     fn answer_next(&self, answer: ExchangeError) {
         self.wechat.answers.lock().unwrap().push_back(Err(answer));
+    }
+    fn store_fails(&self, fails: bool) {
+        self.store.fails.store(fails, Ordering::SeqCst);
     }
     async fn login(&self, code: &str) -> Result<Arc<Login>, LoginError> {
         self.service.login(&app('1'), LoginCode::parse(code).unwrap()).await
@@ -186,4 +226,82 @@ async fn the_same_code_of_two_apps_is_two_codes() {
     let two = b.service.login(&app('2'), code()).await.unwrap();
     assert_ne!(one.caller.sid, two.caller.sid);
     assert_eq!((one.caller.app.clone(), two.caller.app.clone()), (app('1').appid, app('2').appid));
+}
+
+#[tokio::test]
+async fn a_session_that_was_not_kept_can_be_kept_within_a_minute_without_another_exchange() {
+    let b = bench(1);
+    b.store_fails(true);
+    for _ in 0..2 {
+        assert!(matches!(b.login("code-alice").await, Err(LoginError::Store(_))));
+        b.clock.advance(30);
+    }
+    b.store_fails(false);
+    let login = b.login("code-alice").await.unwrap();
+    assert_eq!((b.calls(), login.caller.openid.as_str()), (1, "o-code-alice"));
+    assert!(b.service.session(&login.caller).await.unwrap().is_some());
+    assert_eq!(b.login("code-alice").await.unwrap().caller.sid, login.caller.sid);
+}
+
+#[tokio::test]
+async fn a_session_that_was_not_kept_for_a_minute_needs_a_new_code() {
+    let b = bench(1);
+    b.store_fails(true);
+    for _ in 0..2 {
+        // That the store failed again does not make it last longer.
+        assert!(matches!(b.login("code-alice").await, Err(LoginError::Store(_))));
+        b.clock.advance(31);
+    }
+    b.store_fails(false);
+    assert!(matches!(b.login("code-alice").await, Err(LoginError::CodeUsed)));
+    assert_eq!(b.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_code_whose_session_was_logged_out_is_used() {
+    let b = bench(1);
+    let login = b.login("code-alice").await.unwrap();
+    b.service.logout(&login.caller).await.unwrap();
+    assert!(matches!(b.login("code-alice").await, Err(LoginError::CodeUsed)));
+    assert_eq!(b.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_logout_that_was_not_kept_is_kept_when_asked_again() {
+    let b = bench(1);
+    let login = b.login("code-alice").await.unwrap();
+    b.store_fails(true);
+    assert!(b.service.logout(&login.caller).await.is_err());
+    assert!(b.revocations.contains(&login.caller.sid), "it is in force all the same");
+    assert!(b.service.logout_pending().await.is_err());
+    b.store_fails(false);
+    assert!(b.store.ended(NOW).await.unwrap().is_empty());
+    b.service.logout_pending().await.unwrap();
+    assert_eq!(b.store.ended(NOW).await.unwrap()[0].sid, login.caller.sid);
+    // Nothing is left to ask the store for.
+    b.store_fails(true);
+    b.service.logout_pending().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_logout_that_was_not_kept_is_kept_by_the_sweep() {
+    let b = bench(1);
+    let login = b.login("code-alice").await.unwrap();
+    b.store_fails(true);
+    assert!(b.service.logout(&login.caller).await.is_err());
+    assert!(b.service.sweep().await.is_err());
+    b.store_fails(false);
+    b.service.sweep().await.unwrap();
+    assert_eq!(b.store.ended(NOW).await.unwrap()[0].sid, login.caller.sid);
+}
+
+#[tokio::test]
+async fn a_sweep_removes_all_that_has_expired() {
+    let b = bench(1);
+    let ends = 2 * SWEEP_PIECE + 1;
+    for n in 0..ends as u128 {
+        let ended = Ended { sid: Sid::from_bytes(n.to_be_bytes()), until: NOW - 1 };
+        b.store.end(ended).await.unwrap();
+    }
+    assert_eq!(b.service.sweep().await.unwrap(), ends);
 }
