@@ -11,7 +11,7 @@ mod raw;
 pub(crate) use gateway::{Config, Gateway};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};
-pub(crate) use raw::{exchange, exchange_all, exchange_and_follow};
+pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow};
 pub(crate) use secrets::secret;
 pub(crate) use service::Recorder;
 pub(crate) use simulator::{MERCHANT, SHOP, Simulator};

@@ -7,7 +7,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::harness::gateway::KEY;
-use crate::harness::{Config, Gateway, MERCHANT, Recorder, SHOP, gateway, secret};
+use crate::harness::{Config, Connection, Gateway, MERCHANT, Recorder, SHOP, gateway, secret};
 
 fn now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
@@ -196,6 +196,45 @@ async fn tokens_are_found_where_the_config_says_and_two_different_ones_are_refus
         let answer = gateway.get("/api/x").header("Authorization", wrong).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn what_a_connection_remembers_of_its_last_caller_gives_nobody_anothers_name() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let (alice, bob) = (gateway.log_in(&SHOP, "alice").await, gateway.log_in(&SHOP, "bob").await);
+    let mut connection = Connection::open(gateway.port).await;
+    let line = |token: &str| format!("Authorization: Bearer {token}\r\n");
+    let ask = |path: &str, lines: String| format!("GET {path} HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n");
+    let mut openids = Vec::new();
+    for token in [&alice, &alice, &bob, &bob, &alice] {
+        assert!(connection.ask(ask("/api/x", line(token))).await.starts_with("HTTP/1.1 200"));
+        openids.push(recorder.last().one("x-wx-openid").to_owned());
+    }
+    let (a, b) = (&openids[0], &openids[2]);
+    assert_ne!(a, b);
+    assert_eq!(openids.iter().collect::<Vec<_>>(), [a, a, b, b, a]);
+
+    // Right after alice: nobody, on every kind of route, is not alice; two tokens are two; and hers ends with her session.
+    assert!(connection.ask(ask("/opt/x", String::new())).await.starts_with("HTTP/1.1 200"));
+    assert!(recorder.last().all("x-wx-openid").is_empty());
+    assert!(connection.ask(ask("/public/x", line(&alice))).await.starts_with("HTTP/1.1 200"));
+    assert!(recorder.last().all("x-wx-openid").is_empty());
+    let seen = recorder.seen().len();
+    for (lines, reason) in [
+        (String::new(), "token_missing"),
+        (line(&alice) + &line(&bob), "ambiguous_credentials"),
+        (line(&format!("{alice}x")), "token_invalid"),
+        (line(""), "token_malformed"),
+    ] {
+        let answer = connection.ask(ask("/api/x", lines)).await;
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains(reason), "{reason}: {answer}");
+    }
+    assert_eq!(gateway.post("/logout").bearer_auth(&alice).send().await.unwrap().status(), 204);
+    let answer = connection.ask(ask("/api/x", line(&alice))).await;
+    assert!(answer.contains("session_ended"), "{answer}");
+    assert_eq!(recorder.seen().len(), seen);
+    assert!(connection.ask(ask("/api/x", line(&bob))).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(recorder.last().one("x-wx-openid"), b);
 }
 
 #[tokio::test]

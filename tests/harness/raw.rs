@@ -5,6 +5,22 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// One connection that is kept.
+pub(crate) struct Connection(TcpStream);
+
+impl Connection {
+    pub(crate) async fn open(port: u16) -> Self {
+        Self(TcpStream::connect(("127.0.0.1", port)).await.unwrap())
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> String {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(30), read_answer(&mut self.0)).await;
+        answer.unwrap_or_else(|_| panic!("no answer to {}", bytes.as_ref().escape_ascii()))
+    }
+}
+
 /// Sends `bytes` to a port of loopback and reads one answer: its head, and as much of its body as it announces.
 pub(crate) async fn exchange(port: u16, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
