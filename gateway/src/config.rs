@@ -1,6 +1,6 @@
 //! The config file: as written, then as used.
 //!
-//! file → texts with includes ([`include`]) → one table with places ([`merge`]) → the form as written ([`decode`]) → the form
+//! file → texts with includes ([`mod@include`]) → one table with places ([`merge`]) → the form as written ([`decode`]) → the form
 //! as used ([`check`]). Every stage notes its mistakes and goes on, so that one run names them all.
 
 mod checked;
