@@ -295,7 +295,7 @@ impl ProxyHttp for Proxy {
         let denied = match context.denied.take() {
             Some(denied) => Some(denied),
             None if *error.esource() == ErrorSource::Downstream => failure::client_mistake(error),
-            None => Some(self.upstream_failure(error, context)),
+            None => Some(failure::upstream_failure(error, context)),
         };
         let Some(denied) = denied.filter(|_| session.response_written().is_none()) else {
             return nothing_to_say;

@@ -2,26 +2,23 @@
 
 use pingora::{Error, ErrorType};
 
-use super::Proxy;
 use crate::context::Context;
 use crate::denied::Denied;
 
-impl Proxy {
-    /// Logs why an upstream failed, once, and turns it into what the client may know.
-    pub(super) fn upstream_failure(&self, error: &Error, context: &Context) -> Denied {
-        let server = context.upstream.as_ref().map(|peer| peer.address);
-        let kind = error.etype().as_str();
-        tracing::warn!(request_id = context.request_id.as_str(), upstream.addr = ?server, kind, "the upstream failed");
-        match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
-                Denied::UpstreamTimeout
-            }
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::SocketError => Denied::UpstreamUnavailable,
-            _ => Denied::UpstreamFailed,
+/// Logs why an upstream failed, once, and turns it into what the client may know.
+pub(super) fn upstream_failure(error: &Error, context: &Context) -> Denied {
+    let server = context.upstream.as_ref().map(|peer| peer.address);
+    let kind = error.etype().as_str();
+    tracing::warn!(request_id = context.request_id.as_str(), upstream.addr = ?server, kind, "the upstream failed");
+    match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+            Denied::UpstreamTimeout
         }
+        ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::SocketError => Denied::UpstreamUnavailable,
+        _ => Denied::UpstreamFailed,
     }
 }
 
