@@ -23,6 +23,7 @@ mod admin;
 mod config_files;
 mod command_line;
 mod dev;
+mod security;
 mod real_services;
 mod backends;
 mod miniprogram;

@@ -1,0 +1,8 @@
+//! The cases of published attacks on gateways of this kind, by the ids of their catalogue: each group is a file, and each
+//! case one input or more with one outcome. `catalogue.rs` holds them to be complete.
+
+mod catalogue;
+
+mod responses;
+
+pub(crate) use catalogue::case;

@@ -1,0 +1,146 @@
+//! Which cases there are: every one of them is run, or stands here with the reason why it is not.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::harness::root;
+
+/// The groups: letter, subject, number of cases.
+const GROUPS: [(char, &str, u32); 14] = [
+    ('A', "Path and route confusion", 34),
+    ('B', "Header spoofing, aliases, hop-by-hop", 32),
+    ('C', "Forwarded headers and the client's address", 14),
+    ('D', "Framing and smuggling", 26),
+    ('E', "Token verification", 27),
+    ('F', "Verification cache", 14),
+    ('G', "Login and the exchange at WeChat", 22),
+    ('H', "Sessions and logout", 15),
+    ('I', "Upgrade and WebSocket", 13),
+    ('J', "Private listener, configuration, fail-closed", 18),
+    ('K', "TLS", 11),
+    ('L', "Resource limits", 18),
+    ('M', "Secrets, logs, timing", 11),
+    ('N', "Responses, retries, pools", 11),
+];
+
+/// Groups that are still being written.
+const NOT_YET: &str = "ABCDEFGHIJKLMN";
+
+/// Cases that do not apply, with the reason.
+const NOT_APPLICABLE: [(&str, &str); 0] = [];
+
+/// Cases whose tests stand beside the code: what is held, and the file and function that hold it.
+const HELD_ELSEWHERE: [(&str, &str, &str, &str); 0] = [];
+
+/// One case of the catalogue. While it lives, a failing test says which one it was.
+#[must_use = "it names the case when the test fails"]
+pub(crate) struct Case {
+    id: &'static str,
+    because: &'static str,
+}
+
+/// Begins a case: its id, and in one sentence what is held and why. Each id is begun in one place.
+pub(crate) const fn case(id: &'static str, because: &'static str) -> Case {
+    Case { id, because }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("case {} failed: {}", self.id, self.because);
+        }
+    }
+}
+
+/// Where a case stands.
+enum Stand {
+    Run { because: String, place: String },
+    NotApplicable(String),
+}
+
+#[test]
+fn every_case_is_run_or_has_a_reason() {
+    let mut cases = BTreeMap::new();
+    let mut note = |id: &str, stand| {
+        assert!(cases.insert(id.to_owned(), stand).is_none(), "{id} stands in two places");
+    };
+    let folder = root().join("tests/security");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "rs") || name == "catalogue.rs" {
+            continue;
+        }
+        for (id, because) in begun_in(&std::fs::read_to_string(&path).unwrap()) {
+            note(&id, Stand::Run { because, place: format!("[{name}]({name})") });
+        }
+    }
+    for (id, because, file, function) in HELD_ELSEWHERE {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&format!("fn {function}(")), "{id}: {file} has no {function}");
+        note(id, Stand::Run { because: because.to_owned(), place: format!("[{function}](../../{file})") });
+    }
+    for (id, reason) in NOT_APPLICABLE {
+        note(id, Stand::NotApplicable(reason.to_owned()));
+    }
+    let expected: Vec<String> = GROUPS
+        .iter()
+        .flat_map(|(letter, _, count)| (1..=*count).map(move |n| format!("{letter}{n:02}")))
+        .collect();
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|id| !cases.contains_key(*id) && !id.starts_with(|letter| NOT_YET.contains(letter)))
+        .collect();
+    assert!(missing.is_empty(), "no test and no reason: {missing:?}");
+    let unknown: Vec<_> = cases.keys().filter(|id| !expected.contains(id)).collect();
+    assert!(unknown.is_empty(), "not in the catalogue: {unknown:?}");
+
+    let table = table(&cases);
+    let shown = std::fs::read_to_string(root().join("tests/security/README.md")).unwrap_or_default();
+    if shown != table {
+        let fresh = root().join("target/security-cases.md");
+        std::fs::write(&fresh, table).unwrap();
+        panic!("tests/security/README.md is stale: cp {} tests/security/README.md", fresh.display());
+    }
+}
+
+/// Every `case("A01", "…")` of a source file. A sentence may be folded over lines with a backslash.
+fn begun_in(text: &str) -> Vec<(String, String)> {
+    let calls = text.split("case(").skip(1);
+    let literals = calls.filter_map(|call| {
+        let mut parts = call.splitn(5, '"');
+        let (before, id, between, because) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        (before.trim().is_empty() && between.trim() == ",").then(|| (id.to_owned(), because.to_owned()))
+    });
+    let one_line = |text: String| text.split('\\').map(str::trim).collect::<Vec<_>>().join(" ");
+    literals.map(|(id, because)| (id, one_line(because))).collect()
+}
+
+fn table(cases: &BTreeMap<String, Stand>) -> String {
+    let run = |letter: Option<char>| {
+        let of_group = |id: &str| letter.is_none_or(|letter| id.starts_with(letter));
+        cases.iter().filter(|(id, stand)| of_group(id) && matches!(stand, Stand::Run { .. })).count()
+    };
+    let mut text = format!(
+        "# Security cases\n\nWhat published attacks on gateways of this kind come to here. This page is made from the tests, \
+         and a test holds it to them.\n\n{} cases: {} run on every test run, {} do not apply.\n",
+        cases.len(),
+        run(None),
+        cases.len() - run(None)
+    );
+    for (letter, subject, count) in GROUPS {
+        let held = run(Some(letter));
+        let (rest, heading) = (count as usize - held, format!("{letter}. {subject}"));
+        let _ = write!(
+            text,
+            "\n## {heading}\n\n{held} run, {rest} not applicable.\n\n| id | what is held | where |\n|---|---|---|\n"
+        );
+        for (id, stand) in cases.iter().filter(|(id, _)| id.starts_with(letter)) {
+            let _ = match stand {
+                Stand::Run { because, place } => writeln!(text, "| {id} | {because} | {place} |"),
+                Stand::NotApplicable(reason) => writeln!(text, "| {id} | does not apply: {reason} | |"),
+            };
+        }
+    }
+    text
+}
