@@ -25,8 +25,8 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("config", &[]),
     // The simulator plays WeChat and must not share a mistake with the gateway.
     ("sim", &[]),
-    ("denied", &["target"]),
-    ("reply", &["denied", "target"]),
+    ("denied", &["front", "target"]),
+    ("reply", &["denied", "front", "target"]),
     ("target", &[]),
     ("framing", &["denied"]),
     ("websocket", &["denied"]),
@@ -35,7 +35,7 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
 ];
 
 /// Where pingora's `Session`, one HTTP exchange with a client, may be touched.
-const HOLDS_THE_EXCHANGE: [&str; 5] = ["proxy", "endpoints", "reply", "steps::log", "guard"];
+const HOLDS_THE_EXCHANGE: [&str; 5] = ["proxy", "endpoints", "reply", "steps::log", "front"];
 
 /// Where status codes are given. Everything else speaks of reasons.
 const GIVES_STATUS: [&str; 3] = ["reply", "admin", "sim"];

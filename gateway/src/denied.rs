@@ -5,12 +5,16 @@
 use auth_core::{CodeError, TokenError};
 use http::HeaderValue;
 
+use crate::front::Refusal;
 use crate::target::BadTarget;
 
 /// An answer with a stable reason code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Denied {
     // The request itself.
+    BadHead,
+    HeadTooLarge,
+    HeadTimeout,
     BadTarget(BadTarget),
     BadFraming,
     BadUpgrade,
@@ -63,10 +67,28 @@ pub(crate) enum ExchangeKind {
     Unexpected,
 }
 
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Head => Self::BadHead,
+            Refusal::Target => Self::BadTarget(BadTarget::RawByte),
+            Refusal::Framing => Self::BadFraming,
+            Refusal::Connect => Self::MethodNotAllowed {
+                allow: HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),
+            },
+            Refusal::TooLarge => Self::HeadTooLarge,
+            Refusal::TimedOut => Self::HeadTimeout,
+        }
+    }
+}
+
 impl Denied {
     /// The reason code: in the body, in `X-Wxgate-Error`, in the log and in the metrics.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
+            Self::BadHead => "bad_head",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HeadTimeout => "head_timeout",
             Self::BadTarget(BadTarget::TooLong) => "target_too_long",
             Self::BadTarget(BadTarget::BadHost) => "bad_host",
             Self::BadTarget(_) => "bad_target",

@@ -19,7 +19,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::context::{Context, RequestIds};
 use crate::denied::Denied;
-use crate::guard::HeadGuard;
+use crate::front::Front;
 use crate::in_flight::InFlight;
 use crate::snapshot::Snapshot;
 use crate::steps::authenticate::{Authenticated, authenticate, authenticate_again};
@@ -54,8 +54,11 @@ impl Proxy {
     /// Steps 1 to 3.
     fn decide(&self, session: &mut Session, context: &mut Context) -> Result<Way, Denied> {
         let snapshot = &*self.snapshot;
+        if let Some(refusal) = Front::refusal(session) {
+            return Err(refusal.into());
+        }
         let raw_head = session.as_downstream().to_h1_raw();
-        framing::check(&session.req_header().headers, &raw_head)?;
+        framing::check(session.req_header().version, &session.req_header().headers)?;
         let destination = self.route(session, &raw_head)?;
         context.destination = Some(destination);
         let id = match destination {
@@ -65,7 +68,7 @@ impl Proxy {
         let (route, request) = (&snapshot.routes[id.0], session.req_header());
         let query = request.uri.query().filter(|_| route.token_in_query);
         let (verifier, sources) = (&snapshot.verifier, &snapshot.token_sources);
-        let caller = match HeadGuard::last_caller(session) {
+        let caller = match Front::last_caller(session) {
             Some(last) => authenticate_again(last, verifier, sources, route.auth, &request.headers, query),
             None => authenticate(verifier, sources, route.auth, &request.headers, query),
         };
@@ -130,7 +133,6 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Box<Context>,
     ) -> pingora::Result<bool> {
-        HeadGuard::head_ends(session);
         self.greet(session, context);
         match self.decide(session, context) {
             Ok(Way::Onward) => Ok(false),
@@ -230,6 +232,10 @@ impl ProxyHttp for Proxy {
             if !context.websocket || !websocket::is_accepted(asked, &response.headers) {
                 return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
             }
+            Front::tunnel_opens(session);
+        } else if context.websocket {
+            // The client may have sent frames already, taking the answer for granted.
+            session.set_keepalive(None);
         }
         Ok(())
     }
@@ -294,7 +300,9 @@ impl ProxyHttp for Proxy {
         let nothing_to_say = FailToProxy { error_code: 0, can_reuse_downstream: false };
         let denied = match context.denied.take() {
             Some(denied) => Some(denied),
-            None if *error.esource() == ErrorSource::Downstream => failure::client_mistake(error),
+            None if *error.esource() == ErrorSource::Downstream => {
+                Front::refusal(session).map(Denied::from).or_else(|| failure::client_mistake(error))
+            }
             None => Some(failure::upstream_failure(error, context)),
         };
         let Some(denied) = denied.filter(|_| session.response_written().is_none()) else {
@@ -314,7 +322,7 @@ impl ProxyHttp for Proxy {
 
     /// Step 6.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Box<Context>) {
-        HeadGuard::head_begins(session);
+        Front::request_is_over(session);
         let slot = log::slot(context.destination, self.snapshot.routes.len());
         let outcome = log::outcome(context, error.is_some());
         let status = session.response_written().map_or(0, |response| response.status.as_u16());

@@ -12,6 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::denied::{Denied, ExchangeKind};
+use crate::front::Front;
 use crate::target::BadTarget;
 
 /// Tells a client our refusal from the service's: removed from whatever a service answers.
@@ -25,7 +26,9 @@ impl Denied {
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::BadTarget(BadTarget::TooLong) => StatusCode::URI_TOO_LONG,
-            Self::BadTarget(_)
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BadHead
+            | Self::BadTarget(_)
             | Self::BadFraming
             | Self::BadUpgrade
             | Self::BadBody
@@ -35,7 +38,7 @@ impl Denied {
             Self::UpgradeVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadExpectation => StatusCode::EXPECTATION_FAILED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -55,6 +58,9 @@ impl Denied {
     /// What the client's developer reads. Constant text: nothing of the request or of a secret can be in it.
     fn message(&self) -> &'static str {
         match self {
+            Self::BadHead => "the request head is not valid HTTP/1.1",
+            Self::HeadTooLarge => "the request head is larger than this gateway allows",
+            Self::HeadTimeout => "the request head did not arrive in time",
             Self::BadTarget(BadTarget::TooLong) => "the request target is longer than this gateway allows",
             Self::BadTarget(BadTarget::BadHost) => "the Host header is missing, doubled or malformed",
             Self::BadTarget(_) => "the path is ambiguous or malformed",
@@ -117,7 +123,16 @@ impl Denied {
 
     /// Whether the rest of the request may be anything, so that nothing after it can be trusted to be a request.
     fn ends_connection(&self) -> bool {
-        matches!(self, Self::BadTarget(_) | Self::BadFraming | Self::BodyTooLarge | Self::BodyTimeout)
+        matches!(
+            self,
+            Self::BadHead
+                | Self::HeadTooLarge
+                | Self::HeadTimeout
+                | Self::BadTarget(_)
+                | Self::BadFraming
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+        )
     }
 }
 
@@ -156,7 +171,7 @@ const fn wechat_message(kind: ExchangeKind) -> &'static str {
     }
 }
 
-/// How much of a refused upload is read after its answer, in bytes, and for how long.
+/// How much of a refused request is read after its answer, in bytes, and for how long.
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -166,6 +181,7 @@ pub(crate) async fn refuse(session: &mut Session, denied: &Denied, request_id: &
     send_refusal(session, denied, request_id).await?;
     // Who expects a `100 Continue` sends nothing now.
     if !session.as_downstream_mut().is_body_done() && !session.req_header().headers.contains_key(EXPECT) {
+        Front::last_answer_is_out(session);
         let mut left = LINGER_BYTES_MAX;
         let drained = async {
             while let Ok(Some(piece)) = session.as_downstream_mut().read_request_body().await {

@@ -20,8 +20,9 @@ use prometheus_client::registry::Registry;
 
 use crate::admin::{self, Admin, AdminState};
 use crate::config::Checked;
+use crate::connection::Guarded;
 use crate::context::RequestIds;
-use crate::guard::{Guarded, HeadLimits};
+use crate::front::HeadLimits;
 use crate::in_flight::InFlight;
 use crate::proxy::Proxy;
 use crate::snapshot::Snapshot;

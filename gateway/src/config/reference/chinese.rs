@@ -45,7 +45,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("server.keepalive_timeout", "空闲的长连接超过这个时间就关闭。"),
     ("server.read_timeout", "读取请求体时，两次读取之间的最长间隔。"),
     ("server.write_timeout", "客户端不读取时，单次写入的最长时间。"),
-    ("server.header_bytes_max", "请求行与请求头的总大小；超过则直接断开连接，不作应答。"),
+    ("server.header_bytes_max", "请求行与请求头的总大小；超过则以 431 拒绝。"),
     ("server.target_bytes_max", "路径与查询串的总大小；超过返回 414。"),
     (
         "server.body_bytes_max",

@@ -25,7 +25,7 @@ pub(crate) struct Server {
     pub(crate) read_timeout: Time,
     /// The longest single write to a client that does not read.
     pub(crate) write_timeout: Time,
-    /// Request line and headers together; more, and the connection is closed without an answer.
+    /// Request line and headers together; more is refused with 431.
     pub(crate) header_bytes_max: Size,
     /// Path and query together; more is refused with 414.
     pub(crate) target_bytes_max: Size,
