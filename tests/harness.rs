@@ -13,7 +13,7 @@ pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};
 pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow};
 pub(crate) use secrets::secret;
-pub(crate) use service::Recorder;
+pub(crate) use service::{Recorder, Script};
 pub(crate) use simulator::{MERCHANT, SHOP, Simulator};
 
 use std::path::PathBuf;

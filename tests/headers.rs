@@ -43,8 +43,8 @@ async fn no_spelling_of_an_identity_gets_through_on_any_route() {
             let seen = recorder.last();
             assert!(!seen.head.contains("evil"), "{path}:\n{}", seen.head);
             let knows = bearer.is_some() && path != "/public/x";
-            let folded = seen.folded_names().iter().filter(|name| *name == "X_WX_OPENID").count();
-            assert_eq!(folded, usize::from(knows), "{path}:\n{}", seen.head);
+            let folded = seen.folded().contains_key("X_WX_OPENID");
+            assert_eq!(folded, knows, "{path}:\n{}", seen.head);
             assert_eq!(seen.all("x-wx-source").len(), usize::from(knows), "{path}");
             if knows {
                 assert_eq!(seen.one("x-wx-openid"), openid);

@@ -1,56 +1,41 @@
-//! A service behind the gateway that keeps every byte it receives: the only oracle of what reached it.
+//! A service behind the gateway that keeps every byte it receives, the only oracle of what reached it, and answers as
+//! its script says: early, late, wrongly framed, with too much, or not at all.
 
+mod seen;
+mod script;
+mod wire;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
-/// Records requests and answers each with 200 and a short JSON body, keeping connections alive.
+pub(crate) use script::Script;
+pub(crate) use seen::Seen;
+
+use super::process::PATIENCE;
+use script::{Begin, Step};
+use wire::{Ended, Wire};
+
+/// Answers each request with 200 and a short JSON body, keeping connections alive, until it is told otherwise.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     pub(crate) port: u16,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    connections: Arc<Mutex<usize>>,
-    answer: Arc<Mutex<Vec<u8>>>,
+    kept: Arc<Mutex<Kept>>,
+    changed: Arc<Notify>,
 }
 
-/// One request as it came.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    pub(crate) head: String,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Seen {
-    pub(crate) fn request_line(&self) -> &str {
-        self.head.lines().next().unwrap()
-    }
-
-    /// The path and query of the request line.
-    pub(crate) fn target(&self) -> &str {
-        self.request_line().split(' ').nth(1).unwrap()
-    }
-
-    /// Every value of a header, by its exact name in any case.
-    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
-    }
-
-    /// The only value of a header.
-    #[track_caller]
-    pub(crate) fn one(&self, name: &str) -> &str {
-        let all = self.all(name);
-        assert_eq!(all.len(), 1, "{name} in\n{}", self.head);
-        all[0]
-    }
-
-    /// Header names as PHP and WSGI see them: everything but letters and digits folded to `_`, upper case.
-    pub(crate) fn folded_names(&self) -> Vec<String> {
-        let names = self.head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, _)| name);
-        let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-        names.map(|name| name.chars().map(fold).collect()).collect()
-    }
+struct Kept {
+    seen: Vec<Seen>,
+    /// One for each connection, in the order in which they came.
+    received: Vec<Vec<u8>>,
+    /// How many connections the other side has ended.
+    ended: usize,
+    standing: Script,
+    /// For the next requests, before the standing one holds again.
+    next: VecDeque<Script>,
 }
 
 const CLOSE: &[u8] = b"CLOSE";
@@ -61,17 +46,22 @@ impl Recorder {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let recorder = Self {
-            port,
-            seen: Arc::default(),
-            connections: Arc::default(),
-            answer: Arc::new(Mutex::new(OK.to_vec())),
+        let kept = Kept {
+            seen: Vec::new(),
+            received: Vec::new(),
+            ended: 0,
+            standing: Script::after_body().send(OK),
+            next: VecDeque::new(),
         };
+        let recorder = Self { port, kept: Arc::new(Mutex::new(kept)), changed: Arc::default() };
         let accepting = recorder.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                *accepting.connections.lock().unwrap() += 1;
-                tokio::spawn(accepting.clone().serve(stream));
+                let connection = accepting.change(|kept| {
+                    kept.received.push(Vec::new());
+                    kept.received.len() - 1
+                });
+                tokio::spawn(accepting.clone().serve(Wire::new(stream, accepting.clone(), connection)));
             }
         });
         recorder
@@ -79,84 +69,108 @@ impl Recorder {
 
     /// From now on answers are these bytes; `CLOSE` closes the connection instead.
     pub(crate) fn answer_with(&self, bytes: impl AsRef<[u8]>) {
-        *self.answer.lock().unwrap() = bytes.as_ref().to_vec();
+        let script = Script::after_body();
+        self.play(if bytes.as_ref() == CLOSE { script.close() } else { script.send(bytes) });
+    }
+
+    /// From now on every request is answered so.
+    pub(crate) fn play(&self, script: Script) {
+        self.change(|kept| kept.standing = script);
+    }
+
+    /// The next request, or the next after those that this was said of before, is answered so; then it is as it was.
+    pub(crate) fn play_once(&self, script: Script) {
+        self.change(|kept| kept.next.push_back(script));
     }
 
     /// What came so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.kept.lock().unwrap().seen.clone()
     }
 
     #[track_caller]
     pub(crate) fn last(&self) -> Seen {
-        self.seen().pop().expect("a request reached the service")
+        self.kept.lock().unwrap().seen.last().expect("a request reached the service").clone()
     }
 
     pub(crate) fn connections(&self) -> usize {
-        *self.connections.lock().unwrap()
+        self.kept.lock().unwrap().received.len()
     }
 
-    async fn serve(self, mut stream: TcpStream) {
-        let mut bytes = Vec::new();
-        while let Some(request) = read_request(&mut stream, &mut bytes).await {
-            self.seen.lock().unwrap().push(request);
-            let answer = self.answer.lock().unwrap().clone();
-            if answer == CLOSE {
-                return;
-            }
-            if stream.write_all(&answer).await.is_err() {
-                return;
-            }
-        }
+    /// Every byte that came, connection by connection.
+    pub(crate) fn received(&self) -> Vec<Vec<u8>> {
+        self.kept.lock().unwrap().received.clone()
     }
-}
 
-/// Reads one request with a `Content-Length` or chunked body; `None` at the end of the connection.
-async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Seen> {
-    let end = loop {
-        if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            break at;
-        }
-        more(stream, bytes).await?;
-    };
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    bytes.drain(..end + 4);
-    let mut seen = Seen { head, body: Vec::new() };
-    if let Some(length) = seen.all("content-length").first() {
-        let length: usize = length.parse().unwrap();
-        while bytes.len() < length {
-            more(stream, bytes).await?;
-        }
-        seen.body = bytes.drain(..length).collect();
-    } else if !seen.all("transfer-encoding").is_empty() {
-        loop {
-            let at = loop {
-                if let Some(at) = bytes.windows(2).position(|w| w == b"\r\n") {
-                    break at;
+    /// How many connections the gateway has ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.kept.lock().unwrap().ended
+    }
+
+    /// Waits until something holds of what came.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if wanted(self) {
+                    return;
                 }
-                more(stream, bytes).await?;
-            };
-            let size = usize::from_str_radix(std::str::from_utf8(&bytes[..at]).unwrap().trim(), 16).unwrap();
-            while bytes.len() < at + 2 + size + 2 {
-                more(stream, bytes).await?;
+                changed.await;
             }
-            seen.body.extend_from_slice(&bytes[at + 2..at + 2 + size]);
-            bytes.drain(..at + 2 + size + 2);
-            if size == 0 {
-                break;
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "the service waits in vain; it saw {:#?}", self.seen());
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> T {
+        let result = change(&mut self.kept.lock().unwrap());
+        self.changed.notify_waiters();
+        result
+    }
+
+    async fn serve(self, mut wire: Wire) {
+        while self.serve_one(&mut wire).await.is_ok() {}
+    }
+
+    async fn serve_one(&self, wire: &mut Wire) -> Result<(), Ended> {
+        let mut request = wire.read_head().await?;
+        let script = self.change(|kept| kept.next.pop_front().unwrap_or_else(|| kept.standing.clone()));
+        match script.begin {
+            Begin::AfterHead => {
+                let at = self.change(|kept| {
+                    kept.seen.push(request.clone());
+                    kept.seen.len() - 1
+                });
+                play(&script.steps, &request, wire).await?;
+                wire.read_body(&mut request).await?;
+                self.change(|kept| kept.seen[at] = request);
+            }
+            Begin::AfterBody => {
+                wire.read_body(&mut request).await?;
+                self.change(|kept| kept.seen.push(request.clone()));
+                play(&script.steps, &request, wire).await?;
             }
         }
+        Ok(())
     }
-    Some(seen)
 }
 
-async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
-    let mut piece = [0; 16 * 1024];
-    match stream.read(&mut piece).await {
-        Ok(0) | Err(_) => None,
-        Ok(n) => {
-            bytes.extend_from_slice(&piece[..n]);
-            Some(())
+async fn play(steps: &[Step], request: &Seen, wire: &mut Wire) -> Result<(), Ended> {
+    for step in steps {
+        match step {
+            Step::Send(bytes) => wire.send(bytes).await?,
+            Step::AcceptWebSocket => wire.send(script::accepting(request).as_bytes()).await?,
+            Step::Wait(time) => wire.read_for(*time).await?,
+            Step::WaitForBytes(bytes) => wire.read_until(*bytes).await?,
+            Step::Silence => wire.read_for(Duration::MAX).await?,
+            Step::Close => return Err(wire.close().await),
+            Step::Reset => return Err(wire.reset()),
         }
     }
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;
