@@ -3,6 +3,7 @@
 
 mod catalogue;
 
+mod framing;
 mod responses;
 
 pub(crate) use catalogue::case;

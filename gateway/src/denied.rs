@@ -72,6 +72,8 @@ impl From<Refusal> for Denied {
         match refusal {
             Refusal::Head => Self::BadHead,
             Refusal::Target => Self::BadTarget(BadTarget::RawByte),
+            Refusal::TargetTooLong => Self::BadTarget(BadTarget::TooLong),
+            Refusal::Host => Self::BadTarget(BadTarget::BadHost),
             Refusal::Framing => Self::BadFraming,
             Refusal::Connect => Self::MethodNotAllowed {
                 allow: HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"),

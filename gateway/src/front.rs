@@ -41,8 +41,11 @@ pub(crate) struct HeadLimits {
 pub(crate) enum Refusal {
     /// Not as RFC 9112 writes a request head.
     Head = 1,
-    /// A byte in the target that no target has.
+    /// No path, or a byte in it that no path has.
     Target,
+    TargetTooLong,
+    /// No host, two, or none that is one.
+    Host,
     /// No length, or two.
     Framing,
     /// `CONNECT`: this is no tunnel.
@@ -52,8 +55,16 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 6] =
-        [Self::Head, Self::Target, Self::Framing, Self::Connect, Self::TooLarge, Self::TimedOut];
+    const ALL: [Self; 8] = [
+        Self::Head,
+        Self::Target,
+        Self::TargetTooLong,
+        Self::Host,
+        Self::Framing,
+        Self::Connect,
+        Self::TooLarge,
+        Self::TimedOut,
+    ];
 }
 
 /// What pingora reads instead of a head that is refused. Nothing of the request is in it, so that nothing of it can be

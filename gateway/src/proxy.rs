@@ -282,7 +282,12 @@ impl ProxyHttp for Proxy {
         context: &mut Box<Context>,
         client_reused: bool,
     ) -> Box<Error> {
-        let again = client_reused
+        let broke = matches!(
+            error.etype(),
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
+        );
+        let again = broke
+            && client_reused
             && !context.asked_again
             && session.req_header().method.is_safe()
             && !session.as_ref().retry_buffer_truncated();

@@ -13,6 +13,19 @@ impl Connection {
         Self(TcpStream::connect(("127.0.0.1", port)).await.unwrap())
     }
 
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// What comes until the other side closes.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        // A reset is an end as well.
+        let read = tokio::time::timeout(Duration::from_secs(30), self.0.read_to_end(&mut rest)).await;
+        assert!(read.is_ok(), "the connection stays open after {}", rest.escape_ascii());
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> String {
         self.0.write_all(bytes.as_ref()).await.unwrap();
@@ -23,36 +36,26 @@ impl Connection {
 
 /// Sends `bytes` to a port of loopback and reads one answer: its head, and as much of its body as it announces.
 pub(crate) async fn exchange(port: u16, bytes: impl AsRef<[u8]>) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(bytes.as_ref()).await.unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(30), read_answer(&mut stream)).await;
-    answer.unwrap_or_else(|_| panic!("no answer to {}", bytes.as_ref().escape_ascii()))
+    Connection::open(port).await.ask(bytes).await
 }
 
 /// Sends `bytes`, reads one answer, then sends `next` on the same connection and reads until the other side closes: the
 /// answer to `bytes`, and whatever came after it.
-pub(crate) async fn exchange_and_follow(port: u16, bytes: &str, next: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(bytes.as_bytes()).await.unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(30), read_answer(&mut stream)).await;
-    let answer = answer.unwrap_or_else(|_| panic!("no answer to {}", bytes.escape_debug()));
-    let mut followed = Vec::new();
-    if stream.write_all(next.as_bytes()).await.is_ok() {
-        // A reset is an end as well.
-        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut followed)).await;
-        assert!(read.is_ok(), "the connection stays open after {}", bytes.escape_debug());
-    }
-    (answer, String::from_utf8_lossy(&followed).into_owned())
+pub(crate) async fn exchange_and_follow(port: u16, bytes: impl AsRef<[u8]>, next: &str) -> (String, String) {
+    let mut connection = Connection::open(port).await;
+    let answer = connection.ask(bytes).await;
+    let followed = match connection.0.write_all(next.as_bytes()).await {
+        Ok(()) => connection.rest().await,
+        Err(_) => String::new(),
+    };
+    (answer, followed)
 }
 
 /// Sends `bytes` and reads until the other side closes.
 pub(crate) async fn exchange_all(port: u16, bytes: impl AsRef<[u8]>) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    stream.write_all(bytes.as_ref()).await.unwrap();
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
-    assert!(read.is_ok(), "the connection stays open after {}", bytes.as_ref().escape_ascii());
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut connection = Connection::open(port).await;
+    connection.send(bytes).await;
+    connection.rest().await
 }
 
 async fn read_answer(stream: &mut TcpStream) -> String {

@@ -1,10 +1,15 @@
 //! The request head, checked byte by byte before pingora's parser sees it (RFC 9112 §2-§5). That parser is lenient: it
 //! takes a bare line feed for a line end, joins folded lines, escapes a space in the target.
 
+use std::ops::Range;
+
 use super::Refusal;
+use crate::target::{BadTarget, Host, canonical};
 
 /// Fields in one head; pingora's parser has room for this many.
 const FIELDS_MAX: usize = 256;
+/// The longest target that the `http` crate can hold, in bytes.
+const TARGET_BYTES_MAX: usize = 65_534;
 
 /// What is known of a head of which more may come. Complete lines are looked at once, however slowly the bytes arrive.
 #[derive(Debug, Default)]
@@ -16,6 +21,8 @@ pub(crate) struct Head {
     /// Field lines so far; none before the request line.
     fields: Option<usize>,
     is_http_10: bool,
+    target: Range<usize>,
+    host: Option<Range<usize>>,
     length: Option<u64>,
     chunked: bool,
 }
@@ -42,19 +49,19 @@ impl Head {
         while let Some(at) = memchr::memchr(b'\n', &bytes[self.searched..]) {
             let end = self.searched + at;
             let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Refusal::Head)?;
-            let is_first = self.line == 0;
+            let start = self.line;
             (self.line, self.searched) = (end + 1, end + 1);
             match self.fields {
                 // RFC 9112 §2.2: one empty line before the request line is to be ignored.
-                None if line.is_empty() && is_first => {}
-                None => self.request_line(line)?,
-                Some(_) if line.is_empty() => return self.complete().map(Some),
+                None if line.is_empty() && start == 0 => {}
+                None => self.request_line(line, start)?,
+                Some(_) if line.is_empty() => return self.complete(bytes).map(Some),
                 Some(fields) => {
                     if fields == FIELDS_MAX {
                         return Err(Refusal::TooLarge);
                     }
                     self.fields = Some(fields + 1);
-                    self.field_line(line)?;
+                    self.field_line(line, start)?;
                 }
             }
         }
@@ -62,7 +69,7 @@ impl Head {
         Ok(None)
     }
 
-    fn request_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+    fn request_line(&mut self, line: &[u8], start: usize) -> Result<(), Refusal> {
         self.fields = Some(0);
         let mut parts = line.split(|b| *b == b' ');
         let (Some(method), Some(target)) = (parts.next(), parts.next()) else { return Err(Refusal::Head) };
@@ -79,21 +86,32 @@ impl Head {
         if rest.is_some() || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
             return Err(Refusal::Target);
         }
-        if method == b"CONNECT" { Err(Refusal::Connect) } else { Ok(()) }
+        let target_at = start + method.len() + 1;
+        self.target = target_at..target_at + target.len();
+        match method {
+            b"CONNECT" => Err(Refusal::Connect),
+            _ if target.len() > TARGET_BYTES_MAX => Err(Refusal::TargetTooLong),
+            _ => Ok(()),
+        }
     }
 
     /// A line that begins with a space continues the last one, if it is allowed to: then a header could hide in a header.
-    fn field_line(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let name = line.iter().position(|b| !is_token(*b)).ok_or(Refusal::Head)?;
-        if name == 0 || line[name] != b':' {
+    fn field_line(&mut self, line: &[u8], start: usize) -> Result<(), Refusal> {
+        let colon = line.iter().position(|b| !is_token(*b)).ok_or(Refusal::Head)?;
+        if colon == 0 || line[colon] != b':' {
             return Err(Refusal::Head);
         }
-        let (name, value) = (&line[..name], &line[name + 1..]);
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
         // Without an early end, so that the compiler may look at many bytes at once.
         if value.iter().fold(false, |control, b| control | (*b < b' ') & (*b != b'\t') | (*b == 0x7f)) {
             return Err(Refusal::Head);
         }
         match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                let value_at = start + colon + 1;
+                let twice = self.host.replace(value_at..value_at + value.len()).is_some();
+                if twice { Err(Refusal::Host) } else { Ok(()) }
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
             _ => Ok(()),
@@ -122,7 +140,15 @@ impl Head {
         Ok(())
     }
 
-    fn complete(&self) -> Result<Complete, Refusal> {
+    fn complete(&self, bytes: &[u8]) -> Result<Complete, Refusal> {
+        let host = bytes[self.host.clone().ok_or(Refusal::Host)?].trim_ascii();
+        if Host::parse(host).is_none() {
+            return Err(Refusal::Host);
+        }
+        let target = &bytes[self.target.clone()];
+        if target[0] != b'/' {
+            agrees(target, host)?;
+        }
         let body = match (self.length, self.chunked) {
             (Some(_), true) => return Err(Refusal::Framing),
             (None, true) if self.is_http_10 => return Err(Refusal::Framing),
@@ -131,6 +157,16 @@ impl Head {
         };
         Ok(Complete { bytes: self.line, body })
     }
+}
+
+/// A target that is no path must be an absolute form with the very host that `Host` names: pingora compares the bytes.
+fn agrees(target: &[u8], host: &[u8]) -> Result<(), Refusal> {
+    canonical(target, std::iter::once(host), usize::MAX).map_err(|bad| match bad {
+        BadTarget::BadHost => Refusal::Host,
+        _ => Refusal::Target,
+    })?;
+    let authority = target.iter().position(|b| *b == b'/').map_or(target, |slash| &target[slash + 2..]);
+    if authority.starts_with(host) { Ok(()) } else { Err(Refusal::Host) }
 }
 
 /// Whether a method or a field name may have this byte (RFC 9110 §5.6.2).
@@ -179,7 +215,7 @@ mod tests {
         assert_eq!(read(&format!("{head}GET / HTTP/1.1\r\n\r\n")), Ok(Some(complete)));
         assert_eq!(read(&head[..head.len() - 1]), Ok(None));
         assert_eq!(read(""), Ok(None));
-        assert_eq!(read("\r\nGET / HTTP/1.0\r\n\r\n").unwrap().unwrap().bytes, 20);
+        assert_eq!(read("\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\n").unwrap().unwrap().bytes, 29);
     }
 
     #[test]
@@ -221,6 +257,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_one_host() {
+        for host in
+            ["", "Host: a\r\nhost: a\r\n", "Host:\r\n", "Host: a b\r\n", "Host: a@b\r\n", "Host: a/\r\n"]
+        {
+            assert_eq!(read(&format!("GET / HTTP/1.1\r\n{host}\r\n")), Err(Refusal::Host), "{host:?}");
+        }
+        for (target, found) in [
+            ("http://a/b", None),
+            ("https://a", None),
+            ("http://b/", Some(Refusal::Host)),
+            ("http://A/", Some(Refusal::Host)),
+            ("http://a@a/", Some(Refusal::Host)),
+            ("*", Some(Refusal::Target)),
+            ("b", Some(Refusal::Target)),
+            ("ftp://a/", Some(Refusal::Target)),
+            ("http:a", Some(Refusal::Target)),
+            (&format!("/{}", "a".repeat(TARGET_BYTES_MAX)), Some(Refusal::TargetTooLong)),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(read(&head).err(), found, "{target:?}");
+        }
+    }
+
+    #[test]
     fn a_request_has_one_length() {
         assert_eq!(body(""), Ok(Framing::Length(0)));
         assert_eq!(body("content-LENGTH:5\r\n"), Ok(Framing::Length(5)));
@@ -246,7 +306,7 @@ mod tests {
         ] {
             assert_eq!(body(fields), Err(Refusal::Framing), "{fields:?}");
         }
-        assert_eq!(read("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Refusal::Framing));
+        assert_eq!(read("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Refusal::Framing));
     }
 
     #[test]
