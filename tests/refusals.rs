@@ -1,6 +1,6 @@
 //! Requests that are none: a clear refusal, one request at most, nothing at the service.
 
-use crate::harness::{Config, Gateway, Recorder, exchange, exchange_all, exchange_and_follow, gateway};
+use crate::harness::{Config, Gateway, Recorder, exchange_all, gateway};
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_announced_or_not() {
@@ -124,36 +124,4 @@ async fn a_clients_broken_body_is_the_clients_mistake() {
             "{rest:?}: {answer}"
         );
     }
-}
-
-#[tokio::test]
-async fn upgrades_pass_on_websocket_routes_only() {
-    let recorder = Recorder::start().await;
-    let routes = format!(
-        "{}\n[[route]]\npath = \"/ws\"\nupstream = \"service\"\nauth = \"none\"\nwebsocket = true\n",
-        gateway::ROUTES
-    );
-    let gateway = Gateway::start(Config::new(recorder.port, &routes)).await;
-    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
-    let stripped = exchange(gateway.port, format!("GET /public/x HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}\r\n")).await;
-    assert!(stripped.starts_with("HTTP/1.1 200"), "{stripped}");
-    assert!(recorder.last().all("upgrade").is_empty(), "{}", recorder.last().head);
-    let before = recorder.seen().len();
-    for (lines, status) in [
-        (format!("Upgrade: websocket\r\n{key}"), 400),
-        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\n{key}"), 400),
-        ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n".to_owned(), 400),
-        (format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{}", key.replace("13", "12")), 426),
-    ] {
-        let answer =
-            exchange(gateway.port, format!("GET /ws HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n")).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{lines}: {answer}");
-    }
-    let any = exchange(
-        gateway.port,
-        "GET /api/x HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
-    )
-    .await;
-    assert!(any.starts_with("HTTP/1.1 401"), "{any}");
-    assert_eq!(recorder.seen().len(), before);
 }

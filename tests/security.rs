@@ -5,5 +5,6 @@ mod catalogue;
 
 mod framing;
 mod responses;
+mod websocket;
 
 pub(crate) use catalogue::case;

@@ -154,10 +154,14 @@ impl<A: Send + Sync + 'static> Verifier<A> {
 
     /// Whether a token that this verifier let pass before, and that the owner kept beside its verdict, passes now.
     pub fn passes_again(&self, verified: &Verified<A>) -> bool {
-        let passes =
-            self.remembers() && self.check_standing(&verified.caller, self.clock.unix_secs()).is_ok();
+        let passes = self.remembers() && self.may_go_on(verified);
         self.hits.fetch_add(u64::from(passes), Ordering::Relaxed);
         passes
+    }
+
+    /// Whether a caller may go on whose token passed some time ago: it has not expired, and its session has not ended.
+    pub fn may_go_on(&self, verified: &Verified<A>) -> bool {
+        self.check_standing(&verified.caller, self.clock.unix_secs()).is_ok()
     }
 
     /// Whether verdicts may be kept at all: with no memory, every token is verified anew.

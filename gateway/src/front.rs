@@ -8,12 +8,14 @@
 
 mod head;
 mod chunked;
+mod tunnel;
 mod io;
 
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result as IoResult};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ use tokio::time::Sleep;
 
 use self::chunked::Chunked;
 use self::head::{Framing, Head};
+use self::tunnel::Tunnel;
+pub(crate) use self::tunnel::{Close, Judge};
 use crate::steps::authenticate::LastCaller;
 
 /// How long and how large a request head may be.
@@ -86,6 +90,8 @@ pub(crate) struct Front {
     deadline: Option<Pin<Box<Sleep>>>,
     /// What the proxy said since the last read, see [`word`].
     word: AtomicU8,
+    /// Who says how long an opened WebSocket goes on.
+    judge: Mutex<Option<Judge>>,
     /// A [`Refusal`], or 0.
     refusal: AtomicU8,
     /// Kept here because this is what lives as long as the connection does.
@@ -101,7 +107,7 @@ enum At {
     /// The request is complete. Until its answer is, whatever comes waits.
     Between,
     /// An opened WebSocket: bytes are bytes.
-    Tunnel,
+    Tunnel(Tunnel),
     /// A refused request: whatever comes is thrown away by the reader.
     Refused,
 }
@@ -128,6 +134,7 @@ impl Front {
             // A client that says nothing at all has no more time than one that says a little.
             deadline: Some(Box::pin(tokio::time::sleep(limits.timeout))),
             word: AtomicU8::new(0),
+            judge: Mutex::new(None),
             refusal: AtomicU8::new(0),
             last_caller: LastCaller::default(),
         }
@@ -154,9 +161,12 @@ impl Front {
         Self::say(session, word::OVER);
     }
 
-    /// The service took the WebSocket: what comes now is a tunnel's.
-    pub(crate) fn tunnel_opens(session: &Session) {
-        Self::say(session, word::TUNNEL);
+    /// The service took the WebSocket: what comes now is a tunnel's, until `judge` ends it.
+    pub(crate) fn tunnel_opens(session: &Session, judge: Judge) {
+        if let Some(front) = Self::of(session) {
+            *front.judge.lock().unwrap_or_else(PoisonError::into_inner) = Some(judge);
+            Self::say(session, word::TUNNEL);
+        }
     }
 
     /// The last answer of this connection is out: the client hears the end of it while it may still be sending.
@@ -181,8 +191,11 @@ impl Front {
         }
         *self.word.get_mut() &= !word::LAST;
         if word & word::TUNNEL != 0 {
-            self.at = At::Tunnel;
-            self.released = self.held.len();
+            *self.word.get_mut() &= !word::TUNNEL;
+            if let Some(judge) = self.judge.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+                self.at = At::Tunnel(Tunnel::new(judge));
+                self.released = self.held.len();
+            }
         } else if word & word::OVER != 0 && matches!(self.at, At::Between) {
             *self.word.get_mut() = 0;
             self.at = At::Head;
@@ -315,7 +328,7 @@ impl Front {
             }
             At::Chunked(chunked) => (chunked.read(came)?, chunked.is_done()),
             At::Between => (0, false),
-            At::Head | At::Tunnel | At::Refused => (came.len(), false),
+            At::Head | At::Tunnel(_) | At::Refused => (came.len(), false),
         };
         if done {
             self.at = At::Between;
@@ -365,11 +378,18 @@ impl AsyncRead for Front {
             front.hand_on(buf);
             return Poll::Ready(Ok(()));
         }
-        match front.at {
+        match &mut front.at {
             At::Head => front.poll_head(cx, buf),
             At::Body(_) | At::Chunked(_) => front.poll_body(cx, buf),
             At::Between => front.poll_between(cx),
-            At::Tunnel | At::Refused => Pin::new(&mut *front.io).poll_read(cx, buf),
+            At::Tunnel(tunnel) => {
+                if let Poll::Ready(close) = tunnel.poll_close(cx) {
+                    tunnel::say_goodbye(Pin::new(&mut *front.io), close, cx);
+                    return Poll::Ready(Ok(()));
+                }
+                Pin::new(&mut *front.io).poll_read(cx, buf)
+            }
+            At::Refused => Pin::new(&mut *front.io).poll_read(cx, buf),
         }
     }
 }

@@ -5,7 +5,7 @@ mod outbound;
 mod failure;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -19,14 +19,14 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::context::{Context, RequestIds};
 use crate::denied::Denied;
-use crate::front::Front;
+use crate::front::{Close, Front, Judge};
 use crate::in_flight::InFlight;
 use crate::snapshot::Snapshot;
 use crate::steps::authenticate::{Authenticated, authenticate, authenticate_again};
 use crate::steps::inject::{Provenance, forget_spelling, remove_token};
 use crate::steps::log;
 use crate::steps::log::{AccessLog, Line};
-use crate::steps::policy::permit;
+use crate::steps::policy::{Permit, permit};
 use crate::steps::route::{Destination, Endpoint};
 use crate::target::{self, BadTarget, canonical};
 use crate::{endpoints, framing, reply, websocket};
@@ -40,6 +40,8 @@ pub(crate) struct Proxy {
     pub(crate) in_flight: InFlight,
     /// Set when the process is about to end: answers then tell their clients to connect anew, elsewhere.
     pub(crate) draining: Arc<AtomicBool>,
+    /// Set when the time to drain is over: open WebSockets then end.
+    pub(crate) leaving: Arc<AtomicBool>,
 }
 
 /// What steps 1 to 3 decide.
@@ -105,6 +107,19 @@ impl Proxy {
             rewritten.and(renamed).map_err(|_| Denied::Internal)?;
         }
         destination
+    }
+
+    /// Ends a WebSocket when its caller's token expires or session ends, and when the process does.
+    fn judge(&self, context: &Context) -> Judge {
+        let (snapshot, leaving) = (Arc::clone(&self.snapshot), Arc::clone(&self.leaving));
+        let caller = context.permit.as_ref().and_then(Permit::caller).map(Arc::clone);
+        Judge::new(move || {
+            if leaving.load(Ordering::Relaxed) {
+                return Some(Close::GoingAway);
+            }
+            let goes_on = caller.as_ref().is_none_or(|caller| snapshot.verifier.may_go_on(caller));
+            (!goes_on).then_some(Close::NoLongerAllowed)
+        })
     }
 
     fn count_auth(&self, caller: &Result<Option<Authenticated>, Denied>) {
@@ -232,7 +247,7 @@ impl ProxyHttp for Proxy {
             if !context.websocket || !websocket::is_accepted(asked, &response.headers) {
                 return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
             }
-            Front::tunnel_opens(session);
+            Front::tunnel_opens(session, self.judge(context));
         } else if context.websocket {
             // The client may have sent frames already, taking the answer for granted.
             session.set_keepalive(None);

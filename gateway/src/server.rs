@@ -5,7 +5,6 @@ mod shutdown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use auth_core::SystemClock;
@@ -56,7 +55,7 @@ pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
         Some(style) => Some(Arc::new(AccessLog::start(style, snapshot.metrics.log_lines_dropped.clone())?)),
         None => None,
     };
-    let (draining, in_flight) = (Arc::new(AtomicBool::new(false)), InFlight::default());
+    let (draining, leaving, in_flight) = (Arc::default(), Arc::default(), InFlight::default());
 
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
     server.bootstrap();
@@ -66,6 +65,7 @@ pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
         request_ids: RequestIds::new(),
         in_flight: in_flight.clone(),
         draining: Arc::clone(&draining),
+        leaving: Arc::clone(&leaving),
     };
     let mut service = public_service(&server, proxy, head_limits);
     service.threads = Some(workers);
@@ -84,7 +84,7 @@ pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
         server.add_service(background_service("access log", background::Flush(Arc::clone(access_log))));
     }
     background::first_look(&snapshot)?;
-    let end = shutdown::End { draining, in_flight, access_log, delay, timeout };
+    let end = shutdown::End { draining, leaving, in_flight, access_log, delay, timeout };
     Ok(Gateway { server, end })
 }
 
@@ -115,8 +115,8 @@ fn server_conf(config: &Checked) -> ServerConf {
         threads: config.server.workers,
         // pingora counts connections for each worker.
         upstream_keepalive_pool_size: config.server.upstream_pool.div_ceil(config.server.workers),
-        // The end is ours: `shutdown.rs` ends the process once the last request has.
-        grace_period_seconds: Some(config.server.drain_timeout.as_secs().max(1)),
+        // The end is ours: `shutdown.rs` ends the process once the last request has, well before pingora would.
+        grace_period_seconds: Some(config.server.drain_timeout.as_secs() + 10),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     }

@@ -71,6 +71,15 @@ impl Process {
         }
     }
 
+    /// Waits until standard error has `text`.
+    pub(crate) async fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "{} never logged {text:?}", self.name);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let sent = run(Command::new("kill").args(["-s", signal, &self.id().to_string()]));
         assert!(sent.status.success(), "{sent:?}");

@@ -19,11 +19,16 @@ impl Connection {
 
     /// What comes until the other side closes.
     pub(crate) async fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest_bytes().await).into_owned()
+    }
+
+    /// What comes until the other side closes, as bytes.
+    pub(crate) async fn rest_bytes(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         // A reset is an end as well.
         let read = tokio::time::timeout(Duration::from_secs(30), self.0.read_to_end(&mut rest)).await;
         assert!(read.is_ok(), "the connection stays open after {}", rest.escape_ascii());
-        String::from_utf8_lossy(&rest).into_owned()
+        rest
     }
 
     /// Sends a request and reads its answer.

@@ -8,10 +8,11 @@ use crate::harness::gateway::ROUTES;
 use crate::harness::{Config, Gateway, Recorder, exchange_all, exchange_and_follow};
 
 /// Closes the connection, so that whatever was answered before can be counted.
-pub(super) const LAST: &str = "GET /public/last HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n";
+pub(in crate::security) const LAST: &str =
+    "GET /public/last HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n";
 
 /// The statuses of all answers on one connection, in order.
-pub(super) fn statuses(answers: &str) -> Vec<u16> {
+pub(in crate::security) fn statuses(answers: &str) -> Vec<u16> {
     let lines = answers.split("HTTP/1.1 ").skip(1);
     lines.map(|answer| answer[..3].parse().unwrap()).collect()
 }

@@ -306,7 +306,10 @@ mod tests {
         ] {
             assert_eq!(body(fields), Err(Refusal::Framing), "{fields:?}");
         }
-        assert_eq!(read("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Refusal::Framing));
+        assert_eq!(
+            read("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            Err(Refusal::Framing)
+        );
     }
 
     #[test]

@@ -14,12 +14,16 @@ use crate::steps::log::AccessLog;
 /// How often the requests under way are counted at the end.
 const COUNT_EVERY: Duration = Duration::from_millis(20);
 
+/// How long open WebSockets have to hear that the gateway goes away.
+const GOODBYE: Duration = Duration::from_millis(1500);
+
 /// How long the last log lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Waits for the signal to end, and ends.
 pub(super) struct End {
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) leaving: Arc<AtomicBool>,
     pub(super) in_flight: InFlight,
     pub(super) access_log: Option<Arc<AccessLog>>,
     /// How long new requests are still taken after readiness went off.
@@ -49,10 +53,21 @@ impl ShutdownSignalWatch for End {
             _ = interrupt.recv() => self.leave("SIGINT"),
         }
         // pingora closes the listeners when this returns, and then sleeps its grace period out, idle or not.
-        let (in_flight, access_log, timeout) =
-            (self.in_flight.clone(), self.access_log.clone(), self.timeout);
+        let (in_flight, leaving) = (self.in_flight.clone(), Arc::clone(&self.leaving));
+        let (access_log, timeout) = (self.access_log.clone(), self.timeout);
         let impatient = self.access_log.clone();
-        std::thread::spawn(move || wait_and_leave(&in_flight, access_log.as_deref(), timeout));
+        std::thread::spawn(move || {
+            wait_until_idle(&in_flight, timeout);
+            // What is left may be WebSockets, which have a word for this.
+            leaving.store(true, Ordering::Relaxed);
+            wait_until_idle(&in_flight, GOODBYE);
+            let cut = in_flight.count();
+            if cut > 0 {
+                tracing::warn!(requests = cut, "the time to drain is over: running requests are cut");
+            }
+            tracing::info!("drained");
+            leave(access_log.as_deref())
+        });
         tokio::spawn(async move {
             interrupt.recv().await;
             tracing::info!("SIGINT while draining: ending at once");
@@ -69,7 +84,7 @@ impl End {
     }
 }
 
-fn wait_and_leave(in_flight: &InFlight, access_log: Option<&AccessLog>, timeout: Duration) {
+fn wait_until_idle(in_flight: &InFlight, timeout: Duration) {
     let deadline = Instant::now() + timeout;
     // Twice in a row: a request may be between two counts, read but not begun.
     let mut idle = 0;
@@ -77,12 +92,6 @@ fn wait_and_leave(in_flight: &InFlight, access_log: Option<&AccessLog>, timeout:
         idle = if in_flight.count() == 0 { idle + 1 } else { 0 };
         std::thread::sleep(COUNT_EVERY);
     }
-    let cut = in_flight.count();
-    if cut > 0 {
-        tracing::warn!(requests = cut, "the time to drain is over: running requests are cut");
-    }
-    tracing::info!("drained");
-    leave(access_log)
 }
 
 fn leave(access_log: Option<&AccessLog>) -> ! {
