@@ -2,6 +2,7 @@
 
 mod generate;
 mod jwks;
+mod material;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +10,13 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
+use material::Material;
+
 pub use generate::generate;
+pub use material::ForeignKey;
 
 /// Fewest bytes of an HMAC secret: as many as the digest has (RFC 7518 §3.2).
 pub const HMAC_SECRET_BYTES_MIN: usize = 32;
@@ -51,16 +55,20 @@ impl Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// An HMAC secret under 256 bits.
-    #[error(
-        "the HMAC secret has {bytes} bytes; at least {HMAC_SECRET_BYTES_MIN} are needed (`wxgate keygen` makes one)"
-    )]
+    #[error("an HMAC secret needs {HMAC_SECRET_BYTES_MIN} bytes or more, this one has {bytes}")]
     TooShort {
         /// How many it has.
         bytes: usize,
     },
-    /// PEM of another kind than a PKCS#8 private key on P-256 or Ed25519, or JSON.
-    #[error("the key is neither an HMAC secret nor a PKCS#8 PEM private key on P-256 or Ed25519")]
-    WrongKind,
+    /// An HMAC secret in hex, under 256 bits.
+    #[error("an HMAC secret in hex needs 64 digits (256 bits) or more, this one has {digits}")]
+    HexTooShort {
+        /// How many it has.
+        digits: usize,
+    },
+    /// No key that signs tokens, whatever else it is.
+    #[error(transparent)]
+    Foreign(#[from] ForeignKey),
     /// No key at all.
     #[error("at least one key is needed")]
     NoKey,
@@ -87,21 +95,14 @@ pub struct Key {
 
 impl Key {
     /// Reads a key: a PKCS#8 PEM private key on P-256 (ES256) or Ed25519 (EdDSA), else an HMAC secret (HS256), whose
-    /// bytes are taken as they stand.
+    /// bytes are taken as they stand. A key of any other kind is refused by its name, never taken for a secret.
     pub fn parse(kid: &str, material: &[u8]) -> Result<Self, KeyError> {
-        let text = material.trim_ascii_start();
-        let (algorithm, encoding, public) = if text.starts_with(b"-----BEGIN") {
-            private_key(text)?
-        } else if text.starts_with(b"{") {
-            // A JWK or a JWKS: as HMAC bytes it would be a secret that others may know.
-            return Err(KeyError::WrongKind);
-        } else if material.len() < HMAC_SECRET_BYTES_MIN {
-            return Err(KeyError::TooShort { bytes: material.len() });
-        } else {
-            (Algorithm::Hs256, EncodingKey::from_secret(material), None)
+        let (algorithm, encoding, public) = match material::read(material)? {
+            Material::Hmac => (Algorithm::Hs256, EncodingKey::from_secret(material), None),
+            Material::Private(algorithm, key, public) => (algorithm, key, Some(*public)),
         };
         let decoding = match &public {
-            Some(jwk) => DecodingKey::from_jwk(jwk).map_err(|_| KeyError::WrongKind)?,
+            Some(jwk) => DecodingKey::from_jwk(jwk).map_err(|_| ForeignKey::Unreadable)?,
             None => DecodingKey::from_secret(material),
         };
         let header = serde_json::json!({ "alg": algorithm.name(), "kid": kid, "typ": "JWT" }).to_string();
@@ -148,29 +149,6 @@ impl fmt::Debug for Key {
             .field("algorithm", &self.algorithm)
             .finish_non_exhaustive()
     }
-}
-
-/// Tries the two kinds of private key that sign tokens. The curve is checked: P-384 reads as an EC key too.
-fn private_key(pem: &[u8]) -> Result<(Algorithm, EncodingKey, Option<Jwk>), KeyError> {
-    let tries = [
-        (Algorithm::Es256, EncodingKey::from_ec_pem(pem), EllipticCurve::P256),
-        (Algorithm::EdDsa, EncodingKey::from_ed_pem(pem), EllipticCurve::Ed25519),
-    ];
-    for (algorithm, read, wanted) in tries {
-        let Ok(key) = read else { continue };
-        let Ok(jwk) = Jwk::from_encoding_key(&key, algorithm.as_jwt()) else { continue };
-        let curve = match &jwk.algorithm {
-            AlgorithmParameters::EllipticCurve(ec) => Some(&ec.curve),
-            AlgorithmParameters::OctetKeyPair(okp) => Some(&okp.curve),
-            _ => None,
-        };
-        // One signature for nothing: a key that is only almost right fails here and not at the first login.
-        let signs = jsonwebtoken::crypto::sign(b"", &key, algorithm.as_jwt()).is_ok();
-        if curve == Some(&wanted) && signs {
-            return Ok((algorithm, key, Some(jwk)));
-        }
-    }
-    Err(KeyError::WrongKind)
 }
 
 /// The keys in force: the first signs, all verify.

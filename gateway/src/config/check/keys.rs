@@ -1,11 +1,8 @@
 //! Secrets and signing keys: read, and refused while the operator is still looking.
 
-mod encoded;
-
 use std::env::VarError;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
-use jsonwebtoken::EncodingKey;
+use auth_core::keys::{Algorithm, ForeignKey, Key, KeyError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
@@ -114,87 +111,30 @@ pub(super) fn app_secret_wrong(text: &str, mode: Mode) -> Option<Wrong> {
 
 /// Why `text` cannot sign tokens.
 pub(super) fn key_wrong(text: &str, mode: Mode) -> Option<Wrong> {
-    let trimmed = text.trim();
-    if trimmed.starts_with('{') || trimmed.starts_with('[') {
-        return Some(("a JWK is not accepted".into(), HELP_PEM));
-    }
-    if let Some(kind) = encoded::kind(trimmed) {
-        return Some((kind.into(), HELP_PEM));
-    }
-    if trimmed.contains("-----BEGIN") { pem_wrong(trimmed) } else { hmac_wrong(text, mode) }
-}
-
-const HELP_PEM: &str = "make one: openssl genpkey -algorithm ed25519 -out key.pem";
-const HELP_HMAC: &str = "make one: openssl rand -base64 48";
-
-fn hmac_wrong(text: &str, mode: Mode) -> Option<Wrong> {
-    if text.len() < 32 {
-        return Some((
-            format!("an HMAC secret needs 32 bytes or more, this one has {}", text.len()),
-            HELP_HMAC,
-        ));
-    }
-    if let Some(weak) = weakness(text).filter(|_| mode == Mode::Normal) {
+    let read = Key::parse("", text.as_bytes());
+    let is_hmac = match &read {
+        Ok(key) => key.algorithm() == Algorithm::Hs256,
+        Err(error) => matches!(error, KeyError::HexTooShort { .. }),
+    };
+    if is_hmac && let Some(weak) = weakness(text).filter(|_| mode == Mode::Normal) {
         return Some((format!("the key is {weak}"), HELP_HMAC));
     }
-    // Hex is taken as it stands, not decoded: each digit is a byte of four unknown bits.
-    let digits = text.trim();
-    let short = digits.len() < 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    short.then(|| {
-        (
-            format!(
-                "an HMAC secret in hex needs 64 digits (256 bits) or more, this one has {}",
-                digits.len()
-            ),
-            "make one: openssl rand -hex 32",
-        )
-    })
+    let error = read.err()?;
+    Some((error.to_string(), help(&error)))
 }
 
-fn pem_wrong(text: &str) -> Option<Wrong> {
-    let label = text
-        .split_once("-----BEGIN ")
-        .and_then(|(_, rest)| rest.split_once("-----"))
-        .map_or("", |(label, _)| label);
-    let blocks = text.matches("-----BEGIN ").count();
-    let refused = match label {
-        "PRIVATE KEY" if blocks == 1 => return pkcs8_wrong(text),
-        "PRIVATE KEY" => "several PEM blocks are not one key",
-        "EC PRIVATE KEY" | "EC PARAMETERS" => {
-            let help = "convert it: openssl pkcs8 -topk8 -nocrypt -in old.pem -out key.pem";
-            return Some(("an EC key in SEC 1 form (`EC PRIVATE KEY`) is not accepted".into(), help));
+const HELP_HMAC: &str = "make one: openssl rand -base64 48";
+
+const fn help(error: &KeyError) -> &'static str {
+    match error {
+        KeyError::TooShort { .. } => HELP_HMAC,
+        KeyError::HexTooShort { .. } => "make one: openssl rand -hex 32",
+        KeyError::Foreign(ForeignKey::Sec1) => {
+            "convert it: openssl pkcs8 -topk8 -nocrypt -in old.pem -out key.pem"
         }
-        "ENCRYPTED PRIVATE KEY" => {
-            let help = "decrypt it: openssl pkcs8 -in old.pem -out key.pem, and protect the file instead";
-            return Some((
-                "an encrypted key is not accepted: nobody is there to type its password".into(),
-                help,
-            ));
+        KeyError::Foreign(ForeignKey::Encrypted) => {
+            "decrypt it: openssl pkcs8 -in old.pem -out key.pem, and protect the file instead"
         }
-        "RSA PRIVATE KEY" => "an RSA key is not accepted",
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => "a public key cannot sign",
-        "CERTIFICATE" => "a certificate is not a key",
-        _ => "this kind of PEM is not accepted",
-    };
-    Some((refused.into(), HELP_PEM))
-}
-
-/// Parses the key with the calls that will sign, so that a key which starts also signs.
-fn pkcs8_wrong(text: &str) -> Option<Wrong> {
-    let pem = text.as_bytes();
-    if let Ok(key) = EncodingKey::from_ec_pem(pem) {
-        let parsed = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.as_bytes());
-        return parsed.is_err().then(|| ("an EC key must be on the curve P-256".into(), HELP_PEM));
+        _ => "make one: openssl genpkey -algorithm ed25519 -out key.pem",
     }
-    if let Ok(key) = EncodingKey::from_ed_pem(pem) {
-        return Ed25519KeyPair::from_pkcs8(key.as_bytes())
-            .is_err()
-            .then(|| ("not a usable Ed25519 key".into(), HELP_PEM));
-    }
-    let rsa = EncodingKey::from_rsa_pem(pem).is_ok();
-    let why = if rsa { "an RSA key is not accepted" } else { "not a private key that can be read" };
-    Some((why.into(), HELP_PEM))
 }
-
-#[cfg(test)]
-mod tests;

@@ -86,6 +86,14 @@ fn a_weak_key_is_refused() {
     is_refused(&key("changeme-changeme-please-changeme-now"), "the key is a placeholder");
     is_refused(&key("a-string-secret-at-least-256-bits-long"), "the key is a placeholder");
     is_refused(&key("abcdefghijklmnopqrstuvwxyz0123456789"), "the key is a sequence");
+    is_refused(
+        &key("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"),
+        "a public key cannot sign",
+    );
+    is_refused(
+        &key(&format!("ssh-ed25519 {}", "AAAAC3NzaC1lZDI1NTE5AAAAIG".repeat(2))),
+        "an SSH key is not accepted",
+    );
     for hex in [SHOP, &format!(" {SHOP}{}", &SHOP[1..])] {
         is_refused(&key(hex), "an HMAC secret in hex needs 64 digits (256 bits) or more");
     }
@@ -115,6 +123,9 @@ fn under_dev_a_secret_may_stand_in_the_file() {
     assert_eq!(load_with(&text, Mode::Normal, &Vault::full()).unwrap_err().list.len(), 2);
     let short = completed("[token]\nkeys = [{ kid = 'a', secret = 'short' }]\n");
     is_refused(&told(&load_with(&short, Mode::Dev, &Vault::full()).unwrap_err()), "needs 32 bytes");
+    let jwk =
+        completed("[token]\nkeys = [{ kid = 'a', secret = '{ a JWK, under dev too, is no secret }' }]\n");
+    is_refused(&told(&load_with(&jwk, Mode::Dev, &Vault::full()).unwrap_err()), "a JWK is not accepted");
 }
 
 /// Files that hold a plain secret, each with some mistake near it. Whatever is wrong, it is never shown.

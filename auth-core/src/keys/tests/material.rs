@@ -3,11 +3,14 @@
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaSigningAlgorithm, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair as _,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::*;
+use super::super::*;
 
 fn pem(label: &str, der: &[u8]) -> String {
     let lines: Vec<_> =
@@ -20,7 +23,7 @@ fn ec(curve: &'static EcdsaSigningAlgorithm) -> Vec<u8> {
 }
 
 fn wrong(text: &str) -> String {
-    key_wrong(text, Mode::Normal).map(|(message, _)| message).unwrap_or_default()
+    Key::parse("k", text.as_bytes()).map_or_else(|error| error.to_string(), |_| String::new())
 }
 
 #[test]
@@ -30,6 +33,13 @@ fn p256_and_ed25519_keys_in_pkcs8_are_taken() {
     assert_eq!(wrong(&pem("PRIVATE KEY", Ed25519KeyPair::generate_pkcs8(&random).unwrap().as_ref())), "");
     // The form without the public key, which is what openssl writes.
     assert_eq!(wrong(&pem("PRIVATE KEY", Ed25519KeyPair::generate_pkcs8v1(&random).unwrap().as_ref())), "");
+    // What openssl writes above the block of a key that it takes out of PKCS#12.
+    let under_attributes = format!(
+        "Bag Attributes\n    friendlyName: k\n{}",
+        pem("PRIVATE KEY", &ec(&ECDSA_P256_SHA256_FIXED_SIGNING))
+    );
+    let key = Key::parse("k", under_attributes.as_bytes()).unwrap();
+    assert_eq!(key.algorithm(), Algorithm::Es256, "the text of a key was taken for an HMAC secret");
     // Windows line ends, and space around the block.
     assert_eq!(
         wrong(&format!(
@@ -84,10 +94,11 @@ fn a_key_without_pem_lines_is_refused_by_its_name() {
         (STANDARD.encode(ec(&ECDSA_P256_SHA256_FIXED_SIGNING)), "in DER"),
         (wrapped, "in DER"),
     ] {
-        for mode in [Mode::Normal, Mode::Dev] {
-            let said = key_wrong(&text, mode).map(|(message, _)| message).unwrap_or_default();
-            assert!(said.contains(why), "{why:?} for {said:?}");
-        }
+        let said = wrong(&text);
+        assert!(said.contains(why), "{why:?} for {said:?}");
+    }
+    for der in [&spki[..], rsa.as_ref(), &ec(&ECDSA_P256_SHA256_FIXED_SIGNING)] {
+        assert_eq!(Key::parse("k", der).unwrap_err(), KeyError::Foreign(ForeignKey::Der));
     }
 }
 
@@ -97,4 +108,22 @@ fn a_secret_that_only_starts_like_another_key_is_taken() {
     assert_eq!(wrong(&STANDARD.encode(secret)), "");
     secret[1] = 0x7f;
     assert_eq!(wrong(&STANDARD.encode(secret)), "");
+}
+
+#[test]
+fn an_hmac_secret_has_256_bits_in_hex_too() {
+    let hex = "f3c1a97be0d2456889ab10c7d35e6f42f3c1a97be0d2456889ab10c7d35e6f4";
+    assert_eq!(hex.len(), 63);
+    for digits in [32, 62, 63] {
+        for text in [hex[..digits].to_owned(), format!(" {}\n", &hex[..digits]), hex[..digits].to_uppercase()]
+        {
+            let error = Key::parse("k", text.as_bytes()).unwrap_err();
+            assert_eq!(error, KeyError::HexTooShort { digits }, "{text:?}");
+        }
+    }
+    assert_eq!(wrong(&format!("{hex}0")), "");
+    // One character that is no digit: taken at its word, as bytes.
+    assert_eq!(wrong(&format!("{}x", &hex[..40])), "");
+    assert_eq!(Key::parse("k", &[0xf3; 31]).unwrap_err(), KeyError::TooShort { bytes: 31 });
+    assert!(Key::parse("k", &[0xf3; 32]).is_ok());
 }
