@@ -1,4 +1,5 @@
 mod material;
+mod wycheproof;
 
 use secrecy::ExposeSecret;
 
