@@ -12,7 +12,7 @@ pub(crate) use gateway::{Config, Gateway};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};
 pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow};
-pub(crate) use secrets::secret;
+pub(crate) use secrets::{found_in, secret};
 pub(crate) use service::{Recorder, Script};
 pub(crate) use simulator::{MERCHANT, SHOP, Simulator};
 
@@ -21,4 +21,22 @@ use std::path::PathBuf;
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the workspace").to_owned()
+}
+
+/// Every file of Rust below these folders of the repository.
+pub(crate) fn sources(folders: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() >= 10, "{folders:?} have only {} files", found.len());
+    found
 }

@@ -4,6 +4,7 @@
 mod catalogue;
 
 mod framing;
+mod secrets;
 mod responses;
 mod websocket;
 

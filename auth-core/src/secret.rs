@@ -83,6 +83,11 @@ impl AppSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Caller;
+    use crate::keys::{Key, KeyRing};
+    use crate::login::Login;
+    use crate::token::mint;
+    use crate::wechat::{WechatApp, WechatUser};
 
     #[test]
     fn a_code_is_taken_by_its_alphabet() {
@@ -102,9 +107,43 @@ mod tests {
         }
     }
 
+    /// Every type of this crate that holds a secret, or holds one that does.
     #[test]
     fn no_secret_can_be_printed() {
-        let code = LoginCode::parse("0a1B2c3D4e5F").unwrap();
-        assert!(!format!("{code:?}").contains("0a1B2c3D4e5F"));
+        let (code, session_key) = ("0a1B2c3D4e5F6g7H8i9J", "tiihtNczf5v6AKRyjwEUhQ==");
+        let (app_secret, hmac) = ("5e1fa77e0c3b4d2a9c8b7a6f5e4d3c2b", "Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e");
+        let login_code = LoginCode::parse(code).unwrap();
+        let mut session = crate::session::tests::session(1);
+        session.session_key = SessionKey::new(session_key.into()).unwrap();
+        let user = WechatUser {
+            openid: session.openid.clone(),
+            unionid: None,
+            session_key: session.session_key.clone(),
+        };
+        let app =
+            WechatApp { appid: session.app.clone(), secret: AppSecret::new(app_secret.into()).unwrap() };
+        let ring = KeyRing::new(vec![Key::parse("k1", hmac.as_bytes()).unwrap()]).unwrap();
+        let caller = Caller {
+            app: session.app.clone(),
+            openid: session.openid.clone(),
+            unionid: None,
+            sid: session.sid,
+            issued_at: 1,
+            expires_at: 2,
+        };
+        let token = mint(ring.signing(), "wxgate", &caller);
+        let signature = token.expose().rsplit('.').next().unwrap().to_owned();
+        let login = Login { token: token.clone(), caller };
+        let printed = format!(
+            "{login_code:?} {session:?} {user:?} {app:?} {:#?} {ring:?} {:?} {token:?} {login:#?}",
+            app,
+            ring.signing()
+        );
+        assert!(printed.contains("wx4f4bc4dec97d474b"), "{printed}");
+        for secret in [code, session_key, app_secret, hmac, &signature] {
+            assert!(!printed.contains(secret) && !printed.contains(&secret[..12]), "{printed}");
+            let bytes = format!("{:?}", &secret.as_bytes()[..8]);
+            assert!(!printed.contains(bytes.trim_matches(['[', ']'])), "{printed}");
+        }
     }
 }

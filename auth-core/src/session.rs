@@ -3,7 +3,7 @@
 mod memory;
 mod embedded;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use embedded::{EmbeddedError, EmbeddedStore};
 pub use memory::MemoryStore;

@@ -151,3 +151,43 @@ fn wechat(wechat: &config::Wechat) -> anyhow::Result<WechatClient> {
     };
     WechatClient::new(&settings).context("the client for WeChat's API cannot be made")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use auth_core::session::LoginSession;
+    use auth_core::{OpenId, SessionKey, Sid, SystemClock};
+
+    #[tokio::test]
+    async fn neither_a_config_nor_what_runs_on_it_prints_a_secret() {
+        let (key, app_secret) = ("Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e", "f3c1a97be0d2456889ab10c7d35e6f42");
+        let session_key = "tiihtNczf5v6AKRyjwEUhQ==";
+        let text = format!(
+            "version = 1\n[store]\nkind = 'memory'\n[token]\nkeys = [{{ kid = 'a', secret = '{key}' }}]\n\
+             [app.shop]\nappid = 'wx1111111111111111'\nsecret = '{app_secret}'\n\
+             [upstream.goods]\nservers = ['goods:3000']\n[[route]]\npath = '/*'\nupstream = 'goods'\n"
+        );
+        let checked = config::load_text("wxgate.toml", &text, config::Mode::Dev).unwrap();
+        let mut printed = format!("{checked:?} {checked:#?}");
+        // Another test may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let snapshot = Snapshot::build(checked, Arc::new(SystemClock), &mut Registry::default()).unwrap();
+        let session = LoginSession {
+            sid: Sid::from_bytes([1; Sid::BYTES]),
+            app: AppId::parse("wx1111111111111111").unwrap(),
+            openid: OpenId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").unwrap(),
+            unionid: None,
+            session_key: SessionKey::new(session_key.to_owned()).unwrap(),
+            logged_in_at: 1,
+            expires_at: u64::MAX,
+        };
+        snapshot.store.put(session).await.unwrap();
+        printed.push_str(&format!("{snapshot:?} {snapshot:#?}"));
+        assert!(printed.matches("wx1111111111111111").count() >= 4, "{printed}");
+        for secret in [key, app_secret, session_key] {
+            assert!(!printed.contains(&secret[..12]), "{secret} in {printed}");
+            let bytes = format!("{:?}", &secret.as_bytes()[..8]);
+            assert!(!printed.contains(bytes.trim_matches(['[', ']'])), "{printed}");
+        }
+    }
+}

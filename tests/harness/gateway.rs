@@ -1,5 +1,6 @@
 //! The gateway as a process, and a client for it.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use reqwest::{RequestBuilder, Response};
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 
 use super::process::{PATIENCE, Process, wxgate};
 use super::simulator::App;
-use super::{MERCHANT, Recorder, SHOP, Simulator, free_port, secret};
+use super::{MERCHANT, Recorder, SHOP, Simulator, free_port, secret, secrets};
 
 /// A config file in the making. Two apps, a memory store and the simulator are in it from the start.
 pub(crate) struct Config {
@@ -74,7 +75,12 @@ path = "/internal/*"
 auth = "deny"
 "#;
 
-/// A running gateway with its simulator.
+/// The most that an operator can turn on: each crate that has ever seen a secret, by name.
+const LOUDEST: &str = "trace,pingora_proxy=trace,pingora_core=trace,hyper=trace,hyper_util=trace,reqwest=trace,h2=trace,\
+                       rustls=trace,axum=trace,tower=trace,redb=trace";
+
+/// A running gateway with its simulator. What it logs, shows in its metrics and answers to raw requests is searched for
+/// secrets.
 pub(crate) struct Gateway {
     pub(crate) port: u16,
     pub(crate) admin_port: u16,
@@ -106,6 +112,11 @@ impl Gateway {
             config.upstreams,
             config.routes
         );
+        let text = if text.contains("\nlevel = ") {
+            text
+        } else {
+            format!("{text}\n[log]\nlevel = \"{LOUDEST}\"\n")
+        };
         // One section may be given twice by the test and by the harness: the test's keys go into the harness's.
         std::fs::write(folder.path().join("wxgate.toml"), with_key(&merge_sections(&text))).unwrap();
         let process = spawn(folder.path());
@@ -195,6 +206,30 @@ impl Gateway {
     }
 }
 
+impl Drop for Gateway {
+    /// While it still runs: what its metrics show.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let metrics = self.metrics_at_the_end().unwrap_or_default();
+        let found = secrets::found_in(&metrics);
+        assert!(found.is_empty(), "the metrics show secrets {found:?}:\n{metrics}");
+    }
+}
+
+impl Gateway {
+    /// Without the runtime, which may be gone by now. Nothing if the process is.
+    fn metrics_at_the_end(&self) -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.admin_port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
 /// The HS256 key of the tests.
 pub(crate) const KEY: &str = "3nD4x7cW0rkAbLeQ9zP2mVtY6uHs8JfKgR5oLi1EaXw";
 
@@ -206,7 +241,7 @@ fn write_key(folder: &Path) {
         .mode(0o600)
         .open(folder.join("key"))
         .unwrap();
-    std::io::Write::write_all(&mut file, secret(KEY).as_bytes()).unwrap();
+    file.write_all(secret(KEY).as_bytes()).unwrap();
 }
 
 fn spawn(folder: &Path) -> Process {

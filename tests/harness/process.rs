@@ -1,5 +1,6 @@
 //! One process under test: its output goes to files, and is shown when the test fails.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -78,6 +79,11 @@ impl Process {
             assert!(Instant::now() < deadline, "{} never logged {text:?}", self.name);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// The noted secrets that it wrote, to either output.
+    pub(crate) fn secrets_written(&self) -> BTreeSet<String> {
+        &secrets::found_in(&self.log()) | &secrets::found_in(&self.stdout())
     }
 
     pub(crate) fn signal(&self, signal: &str) {

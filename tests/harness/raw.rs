@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::secrets;
+
 /// One connection that is kept.
 pub(crate) struct Connection(TcpStream);
 
@@ -75,6 +77,7 @@ async fn read_answer(stream: &mut TcpStream) -> String {
                     .flatten()
             });
             if body.len() >= length.unwrap_or(0) {
+                is_without_secrets(&text);
                 return text;
             }
         }
@@ -83,5 +86,13 @@ async fn read_answer(stream: &mut TcpStream) -> String {
             Ok(0) | Err(_) => return text,
             Ok(n) => answer.extend_from_slice(&piece[..n]),
         }
+    }
+}
+
+/// No refusal repeats what it was asked with.
+fn is_without_secrets(answer: &str) {
+    if answer.to_ascii_lowercase().contains("\r\nx-wxgate-error: ") {
+        let found = secrets::found_in(answer);
+        assert!(found.is_empty(), "a refusal shows secrets {found:?}: {answer}");
     }
 }

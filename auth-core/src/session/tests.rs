@@ -27,7 +27,7 @@ pub(super) fn sid(number: u8) -> Sid {
 }
 
 /// A session that lives for an hour.
-pub(super) fn session(number: u8) -> LoginSession {
+pub(crate) fn session(number: u8) -> LoginSession {
     LoginSession {
         sid: sid(number),
         app: AppId::parse("wx4f4bc4dec97d474b").unwrap(),
