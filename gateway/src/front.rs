@@ -11,6 +11,7 @@ mod chunked;
 mod tunnel;
 mod io;
 
+use std::fmt;
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result as IoResult};
 use std::pin::Pin;
@@ -77,7 +78,6 @@ const REFUSED_HEAD: &[u8] =
     b"- - HTTP/1.1\r\nHost: -\r\nConnection: close\r\nContent-Length: 1073741824\r\n\r\n";
 
 /// The stream of one connection.
-#[derive(Debug)]
 pub(crate) struct Front {
     io: Stream,
     limits: HeadLimits,
@@ -370,6 +370,13 @@ impl Front {
     }
 }
 
+/// Says nothing of what it holds: requests with their tokens.
+impl fmt::Debug for Front {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front").field("at", &self.at).field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
 impl AsyncRead for Front {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
         let front = self.get_mut();
@@ -391,5 +398,25 @@ impl AsyncRead for Front {
             }
             At::Refused => Pin::new(&mut *front.io).poll_read(cx, buf),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_connection_holds_is_not_printed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = Box::new(pingora::protocols::l4::stream::Stream::from(stream));
+        let limits = HeadLimits { timeout: Duration::from_secs(1), bytes_max: 1024 };
+        let mut front = Front::new(stream, limits);
+        front.held = b"GET / HTTP/1.1\r\nAuthorization: Bearer abc".to_vec();
+        let printed = format!("{front:?} {front:#?}");
+        assert!(
+            printed.contains("held: 41") && !printed.contains("Bearer") && !printed.contains("66, 101"),
+            "{printed}"
+        );
     }
 }

@@ -66,7 +66,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ("log.format", "日志格式：`auto` 在终端上输出文本，其他情况输出 JSON。"),
     (
         "log.level",
-        "最低日志级别：`error`、`warn`、`info`、`debug` 或 `trace`；也可以按模块设置，如 `\"info,wxgate=debug\"`。",
+        "最低日志级别：`error`、`warn`、`info`、`debug` 或 `trace`；也可以按模块设置，如 `\"info,wxgate=debug\"`。\
+         第三方库的日志无论如何设置都只输出 `warn` 及以上：更低的级别会写出请求头和 URL，其中有 token 和 AppSecret。",
     ),
     ("log.access", "是否为每个请求记录一行。"),
     ("token", "登录令牌：如何签名、有效多久、客户端放在哪里。"),

@@ -84,7 +84,8 @@ pub(crate) struct Log {
     /// How log lines look: `auto` is text on a terminal and JSON elsewhere.
     pub(crate) format: LogFormat,
     /// The least level that is logged: `error`, `warn`, `info`, `debug` or `trace`, and per part of the program as in
-    /// `"info,wxgate=debug"`.
+    /// `"info,wxgate=debug"`. Libraries are heard from `warn` up whatever stands here: below that they write request heads and
+    /// URLs, and with them tokens and AppSecrets.
     pub(crate) level: String,
     /// Whether each request gets a line.
     pub(crate) access: bool,
