@@ -14,7 +14,7 @@ mod tokens;
 mod sessions;
 mod routing;
 mod headers;
-mod refusals;
+mod failing_services;
 mod streaming;
 mod websocket;
 mod concurrency;

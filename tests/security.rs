@@ -4,6 +4,7 @@
 mod catalogue;
 
 mod framing;
+mod limits;
 mod secrets;
 mod responses;
 mod websocket;

@@ -19,6 +19,18 @@ impl Connection {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Sends `piece` again and again until the other side takes no more; how many bytes it took.
+    pub(crate) async fn send_until_closed(&mut self, piece: &[u8]) -> u64 {
+        let sending = async {
+            let mut sent = 0;
+            while self.0.write_all(piece).await.is_ok() {
+                sent += piece.len() as u64;
+            }
+            sent
+        };
+        tokio::time::timeout(Duration::from_secs(30), sending).await.expect("the other side closes")
+    }
+
     /// What comes until the other side closes.
     pub(crate) async fn rest(&mut self) -> String {
         String::from_utf8_lossy(&self.rest_bytes().await).into_owned()

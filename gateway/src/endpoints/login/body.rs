@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, EXPECT, HeaderMap};
+use pingora::ErrorType;
 use pingora::proxy::Session;
 
 use super::form;
@@ -47,7 +48,7 @@ async fn read_bytes(session: &mut Session) -> Result<Bytes, Denied> {
             downstream.write_continue_response().await.map_err(|_| Denied::BadBody)?;
         }
         let mut body = BytesMut::new();
-        while let Some(piece) = downstream.read_request_body().await.map_err(|_| Denied::BadFraming)? {
+        while let Some(piece) = downstream.read_request_body().await.map_err(|error| broken(&error))? {
             if body.len() + piece.len() > BYTES_MAX {
                 return Err(Denied::BodyTooLarge);
             }
@@ -56,6 +57,14 @@ async fn read_bytes(session: &mut Session) -> Result<Bytes, Denied> {
         Ok(body.freeze())
     };
     tokio::time::timeout(PATIENCE, whole).await.unwrap_or(Err(Denied::BodyTimeout))
+}
+
+/// A body that did not come whole.
+fn broken(error: &pingora::Error) -> Denied {
+    match error.etype() {
+        ErrorType::ReadTimedout => Denied::BodyTimeout,
+        _ => Denied::BadFraming,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,64 @@
+//! When a service fails: who is told what, and what is asked again.
+
+use crate::harness::{Config, Gateway, Recorder, gateway};
+
+#[tokio::test]
+async fn a_service_that_fails_is_told_apart_from_one_that_is_not_there() {
+    let dead = crate::harness::free_port();
+    let gateway = Gateway::start(Config::new(dead, gateway::ROUTES)).await;
+    let answer = gateway.get("/public/x").send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["x-wxgate-error"]),
+        (503, &"upstream_unavailable".parse().unwrap())
+    );
+
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert!(answer.headers().contains_key("x-request-id"));
+
+    let recorder = Recorder::start().await;
+    let mut config = Config::new(recorder.port, gateway::ROUTES);
+    config.upstreams.push_str("read_timeout = \"500ms\"\n");
+    let gateway = Gateway::start(config).await;
+    for (answer, status, reason) in [
+        ("", 504, "upstream_timeout"),
+        ("garbage\r\n\r\n", 502, "upstream_failed"),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            502,
+            "upstream_failed",
+        ),
+    ] {
+        recorder.answer_with(answer);
+        let answered = gateway.get("/public/x").send().await.unwrap();
+        let found = answered.headers().get("x-wxgate-error").map(|code| code.to_str().unwrap().to_owned());
+        assert_eq!((answered.status().as_u16(), found.as_deref()), (status, Some(reason)), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_done_is_not_sent_again() {
+    let recorder = Recorder::start().await;
+    let mut config = Config::new(recorder.port, gateway::ROUTES);
+    config.upstreams.push_str("tries = 5\n");
+    let gateway = Gateway::start(config).await;
+    for (method, most) in [("GET", 2), ("DELETE", 1), ("PUT", 1), ("POST", 1)] {
+        // A kept-alive connection is there, and the service closes it when the next request has come.
+        recorder.answer_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(gateway.get("/public/warm").send().await.unwrap().status(), 200);
+        recorder.answer_with("CLOSE");
+        let answer =
+            gateway.client.request(method.parse().unwrap(), gateway.url("/public/die")).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-wxgate-error"]),
+            (502, &"upstream_failed".parse().unwrap()),
+            "{method}"
+        );
+        let sent = recorder
+            .seen()
+            .iter()
+            .filter(|seen| seen.request_line().starts_with(&format!("{method} /public/die")))
+            .count();
+        assert!((1..=most).contains(&sent), "{method} was sent {sent} times");
+    }
+    assert!(gateway.process.log().contains("the upstream failed"));
+}
