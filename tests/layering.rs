@@ -20,7 +20,7 @@ const STEPS_THAT_HAND_ON: [(&str, &str, &str); 8] = [
 ];
 
 /// Which modules of the gateway a part may know. A part not listed is free, and so is what stands below itself.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
     // The config says what is wanted; who does it is none of its business.
     ("config", &[]),
     // The simulator plays WeChat and must not share a mistake with the gateway.
@@ -30,12 +30,14 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("target", &[]),
     ("framing", &["denied"]),
     ("websocket", &["denied"]),
+    // The transport is below HTTP: it knows no request.
+    ("connection", &["address", "config", "guard", "metrics"]),
     ("steps", &["address", "config", "context", "denied", "target", "websocket"]),
     ("endpoints", &["config", "context", "denied", "framing", "reply", "snapshot", "steps"]),
 ];
 
 /// Where pingora's `Session`, one HTTP exchange with a client, may be touched.
-const HOLDS_THE_EXCHANGE: [&str; 5] = ["proxy", "endpoints", "reply", "steps::log", "front"];
+const HOLDS_THE_EXCHANGE: [&str; 6] = ["proxy", "endpoints", "reply", "steps::log", "front", "connection"];
 
 /// Where status codes are given. Everything else speaks of reasons.
 const GIVES_STATUS: [&str; 3] = ["reply", "admin", "sim"];

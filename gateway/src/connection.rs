@@ -1,34 +1,150 @@
-//! What a new connection goes through before its first request is read.
+//! The transport of the public listeners: what happens to a connection before HTTP is read from it.
+//!
+//! pingora listens on plain TCP everywhere. Whether a connection speaks TLS is told by the address it came in on; the
+//! handshake is ours, because its certificates, its time limit and its refusals are.
 
+mod certificates;
+mod stream;
+mod tls;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
-use pingora::protocols::Stream;
 use pingora::protocols::tls::ALPN;
+use pingora::protocols::{Ssl as _, Stream};
+use pingora::proxy::Session;
 use pingora::server::ShutdownWatch;
 
-use crate::front::{Front, HeadLimits};
+pub(crate) use certificates::Certificates;
 
-/// Puts a [`Front`] before each connection that `app` sees.
+use crate::front::{Front, HeadLimits};
+use certificates::Served;
+use stream::Connection;
+
+/// What the transport is told by the config.
 #[derive(Debug)]
-pub(crate) struct Guarded<A> {
+pub(crate) struct Transport {
+    /// The listeners that speak TLS; all others do not.
+    pub(crate) tls: Vec<SocketAddr>,
+    pub(crate) certificates: Certificates,
+    pub(crate) head: HeadLimits,
+}
+
+/// Takes each connection, and hands it to `app` when it is ready for HTTP.
+#[derive(Debug)]
+pub(crate) struct Connections<A> {
     pub(crate) app: Arc<A>,
-    pub(crate) limits: HeadLimits,
+    pub(crate) transport: Transport,
 }
 
 #[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServerApp for Guarded<A> {
+impl<A: ServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        // HTTP/2 has limits of its own, and no head that a stream could see.
-        let stream = match stream.selected_alpn_proto() {
-            Some(ALPN::H2) => stream,
-            _ => Box::new(Front::new(stream, self.limits)),
+        // Boxed: the handshake is long over while the connection still lives.
+        let connection = Box::pin(self.transport.establish(stream)).await?;
+        let stream: Stream = match connection.selected_alpn_proto() {
+            // HTTP/2 has limits of its own, and no head that a stream could see.
+            Some(ALPN::H2) => Box::new(connection),
+            _ => Box::new(Front::new(Box::new(connection), self.transport.head)),
         };
         self.app.process_new(stream, shutdown).await
     }
 
     async fn cleanup(&self) {
         self.app.cleanup().await;
+    }
+}
+
+impl Transport {
+    /// Makes `stream` ready for HTTP; none if that fails, and then the connection has ended.
+    async fn establish(&self, stream: Stream) -> Option<Connection> {
+        let digest = stream.get_socket_digest();
+        let local = digest.as_ref().and_then(|digest| digest.local_addr()?.as_inet().copied());
+        match local {
+            Some(local) if self.tls.iter().any(|listener| covers(*listener, local)) => {
+                let handshake = tls::accept(stream, &self.certificates, local.ip());
+                match tokio::time::timeout(self.limit(), handshake).await {
+                    Ok(Ok(connection)) => Some(connection),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "a TLS handshake failed");
+                        None
+                    }
+                    Err(_) => {
+                        tracing::debug!("a TLS handshake took too long");
+                        None
+                    }
+                }
+            }
+            // Without its address nobody can tell whether it must be TLS. The socket is gone then.
+            None if !self.tls.is_empty() => None,
+            _ => Some(Connection::plain(stream)),
+        }
+    }
+
+    /// A handshake is as much a wait for the client as a request head is.
+    const fn limit(&self) -> Duration {
+        self.head.timeout
+    }
+}
+
+/// Whether a connection that came in at `local` came to this listener.
+fn covers(listener: SocketAddr, local: SocketAddr) -> bool {
+    let every = listener.ip().is_unspecified() && listener.is_ipv4() == local.is_ipv4();
+    listener.port() == local.port() && (every || listener.ip() == local.ip())
+}
+
+/// What is known of the connection that a request came on. It travels with pingora's digest of the connection, the one
+/// thing that requests of both protocols can see of it.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    tls: Option<TlsFacts>,
+}
+
+/// What the handshake settled.
+#[derive(Debug)]
+struct TlsFacts {
+    served: Arc<Served>,
+}
+
+impl Facts {
+    /// Of the connection that `session` came on.
+    pub(crate) fn of(session: &Session) -> Option<&Self> {
+        let digest = session.as_downstream().digest()?.proxy_digest.as_ref()?;
+        digest.user_data.as_ref()?.downcast_ref()
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether a request for `host` may come on this connection: over TLS only for whom its certificate is, whatever was
+    /// named in the handshake.
+    pub(crate) fn may_carry(&self, host: &str) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.served.is_for(host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_known_by_its_address() {
+        for (listener, local, is) in [
+            ("0.0.0.0:8443", "10.0.0.7:8443", true),
+            ("0.0.0.0:8443", "10.0.0.7:8080", false),
+            ("10.0.0.7:8443", "10.0.0.7:8443", true),
+            ("10.0.0.8:8443", "10.0.0.7:8443", false),
+            ("[::]:8443", "[2001:db8::7]:8443", true),
+            // A listener on every IPv6 address takes IPv4 as well, and sees it like this.
+            ("[::]:8443", "[::ffff:10.0.0.7]:8443", true),
+            ("[::]:8443", "10.0.0.7:8443", false),
+        ] {
+            let (listener, local) = (listener.parse().unwrap(), local.parse().unwrap());
+            assert_eq!(covers(listener, local), is, "{listener} {local}");
+        }
     }
 }

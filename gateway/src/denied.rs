@@ -22,6 +22,7 @@ pub(crate) enum Denied {
     BadExpectation,
     BodyTooLarge,
     BodyTimeout,
+    MisdirectedRequest,
     // Step 1, route.
     NoRoute,
     MethodNotAllowed { allow: HeaderValue },
@@ -100,6 +101,7 @@ impl Denied {
             Self::BadExpectation => "bad_expectation",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
+            Self::MisdirectedRequest => "misdirected_request",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::TokenMissing => "token_missing",

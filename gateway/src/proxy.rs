@@ -1,6 +1,7 @@
 //! THE WAY of a request. Whoever reads this file from top to bottom knows what can happen, and in which order.
 
 mod greeting;
+mod inbound;
 mod outbound;
 mod failure;
 
@@ -17,6 +18,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::connection::Facts;
 use crate::context::{Context, RequestIds};
 use crate::denied::Denied;
 use crate::front::{Close, Front, Judge};
@@ -59,6 +61,7 @@ impl Proxy {
         if let Some(refusal) = Front::refusal(session) {
             return Err(refusal.into());
         }
+        Self::unify(session)?;
         let raw_head = session.as_downstream().to_h1_raw();
         framing::check(session.req_header().version, &session.req_header().headers)?;
         let destination = self.route(session, &raw_head)?;
@@ -98,6 +101,9 @@ impl Proxy {
         let host = request.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
         let hosts = request.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
         let target = canonical(raw, hosts, self.snapshot.server.target_bytes_max)?;
+        if Facts::of(session).is_some_and(|connection| !connection.may_carry(target.host.name())) {
+            return Err(Denied::MisdirectedRequest);
+        }
         let destination = self.snapshot.router.find(&target, &request.method);
         let (path, host) = (target.rewritten(raw), target.host.rewritten(host));
         if path.is_some() || host.is_some() {

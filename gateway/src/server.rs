@@ -5,9 +5,11 @@ mod shutdown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use auth_core::SystemClock;
+use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora::protocols::TcpKeepalive;
 use pingora::proxy::{HttpProxy, http_proxy};
@@ -19,7 +21,7 @@ use prometheus_client::registry::Registry;
 
 use crate::admin::{self, Admin, AdminState};
 use crate::config::Checked;
-use crate::connection::Guarded;
+use crate::connection::{Certificates, Connections, Transport};
 use crate::context::RequestIds;
 use crate::front::HeadLimits;
 use crate::in_flight::InFlight;
@@ -38,18 +40,24 @@ pub(crate) struct Gateway {
 }
 
 /// Runs the gateway until it is told to end. Everything that can fail fails before this returns `Ok`.
-pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
+pub(crate) fn prepare(mut config: Checked) -> anyhow::Result<Gateway> {
     install_crypto_provider()?;
     let mut registry = Registry::default();
     let (listen, workers) = (config.server.listen.clone(), config.server.workers);
     let (delay, timeout) = (config.server.drain_delay, config.server.drain_timeout);
     let admin_listener = admin::bind(config.admin.listen)
         .with_context(|| format!("the private listener {} cannot be opened", config.admin.listen))?;
-    listen.iter().try_for_each(|address| check_free(*address))?;
+    let tls = config.tls.listen.clone();
+    let public = || listen.iter().chain(&tls);
+    public().try_for_each(|address| check_free(*address))?;
     let access_style = config.log.access.then(|| Style::of(config.log.format));
     let server_conf = server_conf(&config);
-    let head_limits =
-        HeadLimits { timeout: config.server.header_timeout, bytes_max: config.server.header_bytes_max };
+    let transport = Transport {
+        tls: tls.clone(),
+        certificates: Certificates::new(std::mem::take(&mut config.tls.certificates)),
+        head: HeadLimits { timeout: config.server.header_timeout, bytes_max: config.server.header_bytes_max },
+    };
+    let idle_timeout = config.server.keepalive_timeout;
     let snapshot = Arc::new(Snapshot::build(config, Arc::new(SystemClock), &mut registry)?);
     let access_log = match access_style {
         Some(style) => Some(Arc::new(AccessLog::start(style, snapshot.metrics.log_lines_dropped.clone())?)),
@@ -67,9 +75,9 @@ pub(crate) fn prepare(config: Checked) -> anyhow::Result<Gateway> {
         draining: Arc::clone(&draining),
         leaving: Arc::clone(&leaving),
     };
-    let mut service = public_service(&server, proxy, head_limits);
+    let mut service = public_service(&server, proxy, transport, idle_timeout);
     service.threads = Some(workers);
-    for address in &listen {
+    for address in public() {
         service.add_listener(listener(*address));
     }
     server.add_service(service);
@@ -122,22 +130,30 @@ fn server_conf(config: &Checked) -> ServerConf {
     }
 }
 
-type PublicService = Service<Guarded<HttpProxy<Proxy>>>;
+type PublicService = Service<Connections<HttpProxy<Proxy>>>;
 
-fn public_service(server: &Server, proxy: Proxy, limits: HeadLimits) -> PublicService {
-    let app = Arc::new(http_proxy(&server.configuration, proxy));
-    Service::new("public".to_owned(), Guarded { app, limits })
+fn public_service(
+    server: &Server,
+    proxy: Proxy,
+    transport: Transport,
+    idle_timeout: Duration,
+) -> PublicService {
+    let mut app = http_proxy(&server.configuration, proxy);
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(idle_timeout);
+    app.server_options = Some(options);
+    Service::new("public".to_owned(), Connections { app: Arc::new(app), transport })
 }
 
 fn listener(address: SocketAddr) -> ListenerConfig {
     let mut options = TcpSocketOptions::default();
     // A client that vanished without a word is noticed after about a minute and a half.
     options.tcp_keepalive = Some(TcpKeepalive {
-        idle: std::time::Duration::from_secs(60),
-        interval: std::time::Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
         count: 3,
         #[cfg(target_os = "linux")]
-        user_timeout: std::time::Duration::ZERO,
+        user_timeout: Duration::ZERO,
     });
     ListenerConfig::tcp(address.to_string())
         .tcp_socket_options(options)

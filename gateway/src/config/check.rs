@@ -12,6 +12,7 @@ mod sections;
 mod serving;
 mod services;
 mod ties;
+mod tls;
 mod tokens;
 mod weak;
 
@@ -23,8 +24,9 @@ use super::written::File;
 /// Checks `file`. What is wrong is noted in `cx`; then the result is none.
 pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     version(file.version, cx);
-    let server = serving::server(&file.server, cx);
-    let admin = serving::admin(&file.admin, &server, cx);
+    let server = serving::server(&file.server, !file.tls.listen.is_empty(), cx);
+    let tls = tls::tls(&file.tls, &server, cx);
+    let admin = serving::admin(&file.admin, &server, &tls, cx);
     let log = serving::log(&file.log, cx);
     let token = tokens::token(file.token, cx);
     let session = tokens::session(&file.session, token.ttl, cx);
@@ -40,6 +42,7 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     services::unused(&routes, &apps, &upstreams, cx);
     Some(Checked {
         server,
+        tls,
         admin,
         log,
         token,

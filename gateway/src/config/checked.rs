@@ -1,7 +1,7 @@
 //! The config as used: every value checked, every default filled in, every name resolved, every secret read.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use auth_core::wechat::WechatApp;
 use http::header::HeaderName;
 use ipnet::IpNet;
+use rustls::sign::CertifiedKey;
 use schemars::JsonSchema;
 use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) server: Server,
+    pub(crate) tls: Tls,
     pub(crate) admin: Admin,
     pub(crate) log: Log,
     pub(crate) token: Token,
@@ -63,6 +65,25 @@ pub(crate) struct Server {
     pub(crate) drain_delay: Duration,
     /// After that: how long running requests may take to finish. Default 30 s.
     pub(crate) drain_timeout: Duration,
+}
+
+/// `[tls]`: public listeners that speak TLS, and the certificates that they show.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    /// Default none.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// In the order of the file; at least one if anything is listened to. No name is in two of them.
+    pub(crate) certificates: Vec<Certificate>,
+}
+
+/// One certificate with its key, which fits it.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificate {
+    /// The DNS names that it is for.
+    pub(crate) names: Vec<HostPattern>,
+    /// The addresses that it is for.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) key: Arc<CertifiedKey>,
 }
 
 /// `[admin]`: the private listener. Loopback only, until it can ask for a credential.

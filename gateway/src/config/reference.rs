@@ -8,8 +8,9 @@ use super::schema::schema;
 use super::shape::choices;
 
 /// The sections in reading order.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "server",
+    "tls",
     "admin",
     "token",
     "session",

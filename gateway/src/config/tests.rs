@@ -6,6 +6,7 @@ mod secrets;
 mod includes;
 mod routing;
 mod shipped;
+mod tls;
 mod properties;
 
 use std::collections::HashMap;
@@ -48,6 +49,13 @@ impl Vault {
         self.files.insert(path.into(), (text.into(), mode));
         self
     }
+}
+
+/// A new certificate for these names, and its key, as PEM.
+fn certificate(names: &[&str]) -> (String, String) {
+    let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
 const MAIN: &str = "/etc/wxgate/wxgate.toml";

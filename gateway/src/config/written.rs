@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use routing::{App, Rate, Route, Upstream};
-pub(crate) use serving::{Admin, Log, Server};
+pub(crate) use serving::{Admin, Certificate, Log, Server, Tls};
 pub(crate) use tokens::{Endpoints, Identity, Login, Session, Store, StoreKind, Token, TokenKey, Wechat};
 
 /// The config file of wxgate.
@@ -29,6 +29,8 @@ pub(crate) struct File {
     pub(crate) include: Vec<String>,
     /// The public listeners and the limits of a client's connection.
     pub(crate) server: Server,
+    /// Public listeners that speak TLS, and the certificates that they show.
+    pub(crate) tls: Tls,
     /// The private listener: health, metrics, sessions.
     pub(crate) admin: Admin,
     /// What is logged, and how.

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use super::Proxy;
 use crate::address;
 use crate::config::Server;
+use crate::connection::Facts;
 use crate::context::{Context, RequestId};
 
 impl Proxy {
@@ -18,6 +19,9 @@ impl Proxy {
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
         context.peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
         context.client = context.peer;
+        if Facts::of(session).is_some_and(Facts::is_tls) {
+            context.proto = "https";
+        }
         if !server.trusted_proxies.is_empty() && address::is_trusted(context.peer, &server.trusted_proxies) {
             let headers = &session.req_header().headers;
             let forwarded = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);

@@ -7,16 +7,17 @@ use tracing_subscriber::EnvFilter;
 
 use super::Context;
 use crate::config::Mode;
-use crate::config::checked::{Admin, Log, Server};
+use crate::config::checked::{Admin, Log, Server, Tls};
 use crate::config::mistake::nearest;
 use crate::config::places::item;
 use crate::config::values::{Size, Time};
 use crate::config::written;
 
-pub(super) fn server(written: &written::Server, cx: &mut Context<'_>) -> Server {
+/// `elsewhere`: whether traffic also comes in over TLS.
+pub(super) fn server(written: &written::Server, elsewhere: bool, cx: &mut Context<'_>) -> Server {
     let header_bytes_max = size(cx, "server.header_bytes_max", written.header_bytes_max, 1 << 10, 1 << 20);
     Server {
-        listen: listeners(&written.listen, cx),
+        listen: public_listeners(&written.listen, elsewhere, cx),
         workers: workers(written.workers, cx),
         trusted_proxies: trusted_proxies(&written.trusted_proxies, cx),
         header_timeout: time(cx, "server.header_timeout", written.header_timeout),
@@ -68,15 +69,25 @@ fn workers(written: Option<u64>, cx: &mut Context<'_>) -> usize {
     written.map_or_else(cores, |threads| count(cx, "server.workers", threads, 1, 1024))
 }
 
-fn listeners(written: &[String], cx: &mut Context<'_>) -> Vec<SocketAddr> {
-    if written.is_empty() {
+fn public_listeners(written: &[String], elsewhere: bool, cx: &mut Context<'_>) -> Vec<SocketAddr> {
+    if written.is_empty() && !elsewhere {
         cx.missing("server.listen", "at least one address is needed", "write `listen = [\"0.0.0.0:8080\"]`");
     }
+    listeners("server.listen", written, &[], cx)
+}
+
+/// The addresses of the list at `list`; `others` are those that are taken.
+pub(super) fn listeners(
+    list: &str,
+    written: &[String],
+    others: &[SocketAddr],
+    cx: &mut Context<'_>,
+) -> Vec<SocketAddr> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for (index, text) in written.iter().enumerate() {
-        let path = item("server.listen", index);
+        let path = item(list, index);
         let Some(address) = listener(&path, text, cx) else { continue };
-        if addresses.iter().any(|other| overlap(*other, address)) {
+        if addresses.iter().chain(others).any(|other| overlap(*other, address)) {
             cx.wrong(&path, "this port is already taken by an address before it", "remove one of the two");
         }
         if cx.mode == Mode::Dev && !address.ip().is_loopback() {
@@ -144,14 +155,14 @@ fn everybody(network: &IpNet) -> bool {
     }
 }
 
-pub(super) fn admin(written: &written::Admin, server: &Server, cx: &mut Context<'_>) -> Admin {
+pub(super) fn admin(written: &written::Admin, server: &Server, tls: &Tls, cx: &mut Context<'_>) -> Admin {
     let path = "admin.listen";
     let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090));
     let Some(listen) = listener(path, &written.listen, cx) else { return Admin { listen: fallback } };
     if !listen.ip().is_loopback() {
         let help = "write \"127.0.0.1:9090\"; let a scraper on the same machine or in the same pod read it";
         cx.wrong(path, "the private listener must be on a loopback address: it asks for no credential", help);
-    } else if server.listen.iter().any(|public| overlap(*public, listen)) {
+    } else if server.listen.iter().chain(&tls.listen).any(|public| overlap(*public, listen)) {
         cx.wrong(path, "the private listener needs a port of its own", "choose another port, such as 9090");
     }
     Admin { listen }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Vault, load_with, told};
+use super::{Vault, certificate, load_with, told};
 use crate::config::{Checked, Mode, schema};
 
 fn text(name: &str) -> String {
@@ -13,6 +13,12 @@ fn text(name: &str) -> String {
 fn vault() -> Vault {
     let mut vault = Vault::full();
     vault.env.insert("WX_SHOP_SECRET", "f3c1a97be0d2456889ab10c7d35e6f42".into());
+    let (chain, key) = certificate(&["shop.example.com"]);
+    let vault = vault.with_file("/etc/wxgate/fullchain.pem", &chain, 0o644).with_file(
+        "/etc/wxgate/privkey.pem",
+        &key,
+        0o600,
+    );
     vault.with_file("/run/secrets/wx_merchant", "09d2f4b6c8e1a35779bd0e2c46f8a1b3\n", 0o600).with_file(
         "/run/secrets/wxgate_key",
         "q7Jm0m8YQ4yqk0Pq3mQ5tq0m0Z9S7c2X\n",

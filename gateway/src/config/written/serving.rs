@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]`, `[log]`.
+//! `[server]`, `[tls]`, `[admin]`, `[log]`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,7 +10,8 @@ use crate::config::values::{Size, Time};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Server {
-    /// Addresses that take traffic, as `ip:port`. The default is this machine only, until you say otherwise.
+    /// Addresses that take traffic without TLS, as `ip:port`. The default is this machine only, until you say otherwise. May
+    /// be empty if `tls.listen` is not.
     pub(crate) listen: Vec<String>,
     /// Threads that carry traffic. Left out: one per core.
     pub(crate) workers: Option<u64>,
@@ -60,6 +61,28 @@ impl Default for Server {
             drain_timeout: Time::secs(30),
         }
     }
+}
+
+/// `[tls]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// Addresses that take traffic over TLS 1.2 or 1.3, HTTP/1.1 or HTTP/2, as `ip:port`.
+    pub(crate) listen: Vec<String>,
+    /// The certificates. Each serves the DNS names (`*.example.com`: exactly one more label) and the IP addresses that are
+    /// written in it. The first also serves clients that name no host in the handshake.
+    pub(crate) certificate: Vec<Certificate>,
+}
+
+/// `[[tls.certificate]]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// The file of the certificate and those between it and its root, as PEM, the own one first. A relative path counts
+    /// from the folder of the main file.
+    pub(crate) chain: Option<String>,
+    /// The file of its private key, as PEM.
+    pub(crate) key: Option<String>,
 }
 
 /// `[admin]`.
