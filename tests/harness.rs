@@ -7,6 +7,9 @@ mod service;
 mod ports;
 mod secrets;
 mod raw;
+pub(crate) mod tls;
+pub(crate) mod h2;
+pub(crate) mod hello;
 
 pub(crate) use gateway::{Config, Gateway};
 pub(crate) use ports::free_port;

@@ -1,6 +1,6 @@
 //! What a service may believe: nobody but the gateway tells it who calls.
 
-use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway};
+use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway, h2};
 
 /// Names that PHP, WSGI and the like read as `X-WX-OPENID`, and those that WeChat's platforms use beside it.
 const SPELLINGS: [&str; 14] = [
@@ -156,4 +156,34 @@ async fn a_service_cannot_speak_for_the_gateway() {
     let names: Vec<_> = answer.headers().keys().map(|name| name.as_str()).collect();
     assert!(!names.iter().any(|name| name.contains("wx")), "{names:?}");
     assert_eq!(answer.headers()["set-cookie"], "a=1");
+}
+
+#[tokio::test]
+async fn a_request_of_http2_reaches_the_service_like_any_other() {
+    let (gateway, recorder) = Gateway::with_tls_before_recorder().await;
+    let token = format!("Bearer {}", gateway.log_in(&SHOP, "alice").await);
+    gateway.get_as(token.trim_start_matches("Bearer "), "/api/x").await;
+    let openid = recorder.last().one("x-wx-openid").to_owned();
+    let client = h2::Client::connect(&gateway).await;
+    let headers = [
+        ("authorization", &*token),
+        ("x-wx-openid", "evil"),
+        ("x_wx_openid", "evil"),
+        ("x-forwarded-proto", "http"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+    ];
+    let trailers = [("x-wx-openid", "evil"), ("x-sum", "1")];
+    let answer = client.send("POST", "/api/a%62?c=%64", &headers, Some(b"body"), &trailers).await.unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"{\"ok\":true}"[..]));
+    let seen = recorder.last();
+    assert_eq!((seen.request_line(), &seen.body[..]), ("POST /api/ab?c=%64 HTTP/1.1", &b"body"[..]));
+    assert_eq!((seen.one("host"), seen.one("cookie")), ("gw.test", "a=1; b=2"));
+    assert_eq!((seen.one("x-wx-openid"), seen.one("x-forwarded-proto")), (&*openid, "https"));
+    assert!(
+        !seen.head.contains("evil") && seen.all("x-sum").is_empty() && seen.all("authorization").is_empty()
+    );
+    // Nothing of the trailers is left over on the service's connection, to become the start of the next request.
+    assert_eq!(client.get("/public/next", &[]).await.unwrap().status, 200);
+    assert_eq!(recorder.last().request_line(), "GET /public/next HTTP/1.1");
 }

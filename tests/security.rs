@@ -6,6 +6,8 @@ mod catalogue;
 mod framing;
 mod limits;
 mod secrets;
+mod tls;
+mod http2;
 mod responses;
 mod websocket;
 

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::process::{PATIENCE, Process, wxgate};
 use super::simulator::App;
+use super::tls::Certificates;
 use super::{MERCHANT, Recorder, SHOP, Simulator, free_port, secret, secrets};
 
 /// A config file in the making. Two apps, a memory store and the simulator are in it from the start.
@@ -17,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) routes: String,
     pub(crate) upstreams: String,
     pub(crate) apps: String,
+    pub(crate) tls: Option<Certificates>,
 }
 
 impl Config {
@@ -33,12 +35,25 @@ impl Config {
             routes: routes.to_owned(),
             upstreams: format!("[upstream.service]\nservers = [\"127.0.0.1:{service}\"]\n"),
             apps: format!("{}{}", app(&SHOP), app(&MERCHANT)),
+            tls: None,
         }
     }
 
     /// More sections.
     pub(crate) fn with(mut self, sections: &str) -> Self {
         self.head.push_str(sections);
+        self
+    }
+
+    /// A listener for TLS beside the plain one, with a certificate for `gw.test`, `a.test` and `*.a.test`, and one for
+    /// `b.test`.
+    pub(crate) fn with_tls(self) -> Self {
+        self.with_certificates(Certificates::of(&[&["gw.test", "a.test", "*.a.test"], &["b.test"]]))
+    }
+
+    pub(crate) fn with_certificates(mut self, certificates: Certificates) -> Self {
+        self.head.push_str(&certificates.section());
+        self.tls = Some(certificates);
         self
     }
 
@@ -87,6 +102,7 @@ pub(crate) struct Gateway {
     pub(crate) simulator: Simulator,
     pub(crate) client: reqwest::Client,
     pub(crate) process: Process,
+    pub(crate) tls: Option<Certificates>,
     /// Last, so that it outlives the processes that write into it.
     pub(crate) folder: TempDir,
 }
@@ -119,15 +135,30 @@ impl Gateway {
         };
         // One section may be given twice by the test and by the harness: the test's keys go into the harness's.
         std::fs::write(folder.path().join("wxgate.toml"), with_key(&merge_sections(&text))).unwrap();
+        if let Some(certificates) = &config.tls {
+            certificates.write(folder.path());
+        }
         let process = spawn(folder.path());
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        let mut gateway = Self { port, admin_port, simulator, client, process, folder };
+        let tls = config.tls;
+        let mut gateway = Self { port, admin_port, simulator, client, process, tls, folder };
         gateway.wait_until_ready().await;
         gateway
+    }
+
+    /// With the usual routes, before a recorder, over TLS as well.
+    pub(crate) async fn with_tls_before_recorder() -> (Self, Recorder) {
+        let recorder = Recorder::start().await;
+        (Self::start(Config::new(recorder.port, ROUTES).with_tls()).await, recorder)
+    }
+
+    /// The port of the listener for TLS.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.tls.as_ref().expect("the gateway listens for TLS").port
     }
 
     pub(crate) fn config_path(&self) -> PathBuf {

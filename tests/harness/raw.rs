@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::secrets;
@@ -77,7 +77,7 @@ pub(crate) async fn exchange_all(port: u16, bytes: impl AsRef<[u8]>) -> String {
     connection.rest().await
 }
 
-async fn read_answer(stream: &mut TcpStream) -> String {
+pub(super) async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&answer).into_owned();
