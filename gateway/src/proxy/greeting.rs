@@ -27,7 +27,11 @@ impl Proxy {
             let forwarded = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
             let forwarded: Vec<_> = forwarded.collect();
             context.client = address::client(context.peer, forwarded.into_iter(), &server.trusted_proxies);
-            if headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
+            // Two lines are the client's and the proxy's own, and nobody knows which is which.
+            let mut proto = headers.get_all("x-forwarded-proto").iter();
+            if let (Some(proto), None) = (proto.next(), proto.next())
+                && proto == "https"
+            {
                 context.proto = "https";
             }
             if let Some(id) = headers.get("x-request-id").and_then(|id| RequestId::parse(id.as_bytes())) {

@@ -13,22 +13,45 @@ const IDENTITY_PREFIX: &[u8] = b"xwx";
 
 /// What proxies say about where a request came from, folded. From a client it is hearsay.
 const PROVENANCE_PREFIX: &[u8] = b"xforwarded";
-const PROVENANCE: [&str; 16] = [
+const PROVENANCE: [&str; 36] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
     "true-client-ip",
+    // What the address helpers of Java and PHP applications look for, next to the first two.
+    "client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+    "http-client-ip",
+    "http-x-forwarded-for",
+    // What content networks and clouds add.
     "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-visitor",
     "fastly-client-ip",
+    "fly-client-ip",
+    "ali-cdn-real-ip",
+    "cdn-src-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-envoy-external-address",
+    // Which request it was before somebody rewrote it.
     "x-original-forwarded-for",
+    "x-original-host",
     "x-original-uri",
     "x-original-url",
     "x-original-method",
     "x-rewrite-url",
     "x-scheme",
+    "x-url-scheme",
     "front-end-https",
+    "x-http-method",
     "x-http-method-override",
+    "x-method-override",
+    "x-host",
     "x-request-id",
 ];
 
