@@ -47,6 +47,10 @@ pub(super) enum Kind {
     HugeBody {
         padding_bytes: u64,
     },
+    /// The same, compressed to a thousandth, for clients that unpack what they did not ask for.
+    GzipBomb {
+        padding_bytes: u64,
+    },
     Empty,
     /// The right body after a byte order mark.
     Bom,
@@ -75,6 +79,7 @@ impl Kind {
             Self::Drip { .. } => "drip",
             Self::Html502 => "html_502",
             Self::HugeBody { .. } => "huge_body",
+            Self::GzipBomb { .. } => "gzip_bomb",
             Self::Empty => "empty",
             Self::Bom => "bom",
             Self::NotJson => "not_json",
@@ -91,7 +96,8 @@ impl Kind {
         match self {
             Self::Busy | Self::Errcode { .. } | Self::Reset | Self::Html502 => false,
             Self::Empty | Self::NotJson | Self::Redirect { .. } => false,
-            Self::Slow | Self::HalfBody | Self::Drip { .. } | Self::HugeBody { .. } | Self::Bom => true,
+            Self::Slow | Self::HalfBody | Self::Drip { .. } | Self::Bom => true,
+            Self::HugeBody { .. } | Self::GzipBomb { .. } => true,
             Self::Legacy | Self::StringErrcode | Self::ExtraFields | Self::OldHints => true,
         }
     }
@@ -115,7 +121,8 @@ impl Kind {
             Self::StringErrcode => answer.map(string_errcode),
             Self::ExtraFields => answer.map(extra_fields),
             Self::Slow | Self::Reset | Self::HalfBody | Self::Drip { .. } | Self::Html502 => answer,
-            Self::HugeBody { .. } | Self::Empty | Self::Bom | Self::NotJson => answer,
+            Self::HugeBody { .. } | Self::GzipBomb { .. } => answer,
+            Self::Empty | Self::Bom | Self::NotJson => answer,
             Self::Redirect { .. } | Self::OldHints => answer,
         }
     }

@@ -2,12 +2,15 @@
 //! WeChat itself answers every call with 200.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write};
+use std::mem;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use futures_util::stream::{self, StreamExt};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream::{self, Stream, StreamExt};
 use http::{HeaderValue, StatusCode, header};
 
 use super::faults::{Fault, Kind};
@@ -44,6 +47,11 @@ pub(super) async fn send(reply: Reply, fault: Option<Fault>, line: &Line) -> Res
         Kind::HalfBody => half(ok, &text_or_nothing),
         Kind::Drip { gap } => ok(drip(text_or_nothing, gap)),
         Kind::HugeBody { padding_bytes } => ok(padded(&text_or_nothing, padding_bytes)),
+        Kind::GzipBomb { padding_bytes } => {
+            let mut response = ok(zipped(&text_or_nothing, padding_bytes));
+            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        }
         Kind::Bom => ok(format!("\u{feff}{text_or_nothing}").into()),
         Kind::Busy | Kind::Errcode { .. } | Kind::Slow | Kind::Legacy => {
             text.map_or_else(unknown_path, |text| ok(text.into()))
@@ -121,6 +129,24 @@ fn drip(text: String, gap: Duration) -> Body {
 /// `{"padding":"aaa…",` and then the rest of the object: valid JSON to the end, for whoever reads that far. No length
 /// is announced, so it cannot be refused by its header.
 fn padded(text: &str, padding_bytes: u64) -> Body {
+    Body::from_stream(Box::pin(padded_pieces(text, padding_bytes).map(Ok::<_, Infallible>)))
+}
+
+/// The same, compressed as it is sent.
+fn zipped(text: &str, padding_bytes: u64) -> Body {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let pieces = padded_pieces(text, padding_bytes).map(Some).chain(stream::iter([None]));
+    let zipped = pieces.map(move |piece| {
+        match piece {
+            Some(piece) => encoder.write_all(&piece)?,
+            None => encoder.try_finish()?,
+        }
+        Ok::<_, io::Error>(Bytes::from(mem::take(encoder.get_mut())))
+    });
+    Body::from_stream(Box::pin(zipped))
+}
+
+fn padded_pieces(text: &str, padding_bytes: u64) -> impl Stream<Item = Bytes> + use<> {
     let rest = text.strip_prefix('{').unwrap_or(text);
     let head = stream::iter([Bytes::from_static(b"{\"padding\":\"")]);
     let padding = stream::unfold(padding_bytes, async |left| {
@@ -128,5 +154,5 @@ fn padded(text: &str, padding_bytes: u64) -> Body {
         (piece > 0).then(|| (Bytes::from_static(&PADDING_PIECE[..piece]), left - piece as u64))
     });
     let tail = stream::iter([Bytes::from(format!("\",{rest}"))]);
-    Body::from_stream(Box::pin(head.chain(padding).chain(tail).map(Ok::<_, Infallible>)))
+    head.chain(padding).chain(tail)
 }

@@ -19,7 +19,7 @@ const AFTER_MS_MAX: u64 = 600_000;
 const SLOW_MS: u64 = 10_000;
 /// Pause before each byte of `drip` when nothing is said, in milliseconds.
 const DRIP_MS: u64 = 100;
-/// Padding of `huge_body` in bytes: when nothing is said, and at most.
+/// Padding of `huge_body` and `gzip_bomb` in bytes: when nothing is said, and at most.
 const HUGE_BYTES: u64 = 64 * 1024 * 1024;
 const HUGE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Characters of an errmsg or a location.
@@ -109,11 +109,15 @@ fn read_kind(input: &Input) -> Result<(Kind, &'static [&'static str]), Wrong> {
             let padding_bytes = input.count("bytes", 1, HUGE_BYTES_MAX)?.unwrap_or(HUGE_BYTES);
             return Ok((Kind::HugeBody { padding_bytes }, &["bytes"]));
         }
+        "gzip_bomb" => {
+            let padding_bytes = input.count("bytes", 1, HUGE_BYTES_MAX)?.unwrap_or(HUGE_BYTES);
+            return Ok((Kind::GzipBomb { padding_bytes }, &["bytes"]));
+        }
         _ => {
             return Err(Wrong::new(
                 "kind is missing or unknown",
-                "send kind as one of busy, slow, reset, half_body, drip, html_502, huge_body, empty, bom, not_json, \
-                 errcode, redirect, legacy, string_errcode, extra_fields, old_hints",
+                "send kind as one of busy, slow, reset, half_body, drip, html_502, huge_body, gzip_bomb, empty, \
+                 bom, not_json, errcode, redirect, legacy, string_errcode, extra_fields, old_hints",
             ));
         }
     };

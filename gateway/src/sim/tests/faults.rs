@@ -132,6 +132,20 @@ async fn a_huge_body_is_valid_json_of_the_asked_length() {
 }
 
 #[tokio::test]
+async fn a_gzip_bomb_is_small_on_the_wire_and_large_unpacked() {
+    let sim = Sim::start().await;
+    let code = sim.login("alice").await;
+    sim.fault(json!({ "kind": "gzip_bomb", "bytes": 3_000_000 })).await;
+    let answer = sim.exchange_as(SHOP, SECRET, &code).send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let packed = answer.bytes().await.unwrap();
+    assert!(packed.len() < 30_000, "{} bytes", packed.len());
+    let unpacked: Value = serde_json::from_reader(flate2::read::GzDecoder::new(&packed[..])).unwrap();
+    assert_eq!(unpacked["padding"].as_str().unwrap().len(), 3_000_000);
+    assert!(unpacked["openid"].is_string());
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_answer_are_still_status_200() {
     let sim = Sim::start().await;
     for (kind, expected) in [("empty", ""), ("not_json", "<xml>")] {
