@@ -55,8 +55,12 @@ pub struct WechatClient {
 impl WechatClient {
     /// A client that reaches WeChat as `settings` say. Connects to nothing yet.
     pub fn new(settings: &WechatSettings) -> Result<Self, WechatSettingsError> {
-        settings.check()?;
-        let http = reqwest::Client::builder()
+        Self::over(Self::http(settings), settings)
+    }
+
+    /// How HTTP is spoken to WeChat.
+    fn http(settings: &WechatSettings) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
             // HTTP/1.1 has one exchange per connection: a broken one costs one login, not all that share it.
             .http1_only()
             .pool_idle_timeout(IDLE_MAX)
@@ -69,10 +73,12 @@ impl WechatClient {
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(concat!("wxgate/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| WechatSettingsError::Tls)?;
+    }
+
+    fn over(http: reqwest::ClientBuilder, settings: &WechatSettings) -> Result<Self, WechatSettingsError> {
+        settings.check()?;
         Ok(Self {
-            http,
+            http: http.build().map_err(|_| WechatSettingsError::Tls)?,
             endpoints: settings.endpoints(PATH)?,
             preferred: AtomicUsize::new(0),
             room: Semaphore::new(settings.concurrency.min(Semaphore::MAX_PERMITS)),

@@ -1,6 +1,8 @@
 //! The client against a WeChat that plays what it is told, one reply per question.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -306,6 +308,46 @@ async fn a_tls_handshake_that_fails_or_hangs_spends_nothing() {
 async fn a_name_that_does_not_exist_is_said_to_be_one() {
     let error = failure(&client(&[&no_name()])).await;
     assert_eq!(error, ExchangeError::Unreachable(ConnectFailure::Dns));
+}
+
+/// Says that a name does not exist until it is told otherwise.
+#[derive(Clone, Default)]
+struct Names {
+    back: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl reqwest::dns::Resolve for Names {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let found: Result<reqwest::dns::Addrs, _> = if self.back.load(Ordering::Relaxed) {
+            // Port 0: that of the address is meant.
+            Ok(Box::new(iter::once(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))))
+        } else {
+            Err(format!("no address for {}", name.as_str()).into())
+        };
+        Box::pin(async { found })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_has_an_address_again_is_asked_again() {
+    let wechat = Wechat::plays(&[Play::Say(USER)]).await;
+    let settings = settings(&[&wechat.url.replace("127.0.0.1", "wechat.invalid")]);
+    let names = Names::default();
+    let http = WechatClient::http(&settings).dns_resolver(Arc::new(names.clone()));
+    let client = WechatClient::over(http, &settings).unwrap();
+    for logins in 1..=3 {
+        assert_eq!(failure(&client).await, ExchangeError::Unreachable(ConnectFailure::Dns));
+        // Each login asks anew: that there was no address is not remembered.
+        assert_eq!(names.asked.load(Ordering::Relaxed), 3 * logins);
+    }
+    assert_eq!(wechat.asked().len(), 0);
+    names.back.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        exchange(&client).await.unwrap();
+    }
+    assert_eq!(wechat.asked().len(), 3);
 }
 
 /// Everything that is logged on this thread while `work` runs.
