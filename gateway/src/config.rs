@@ -33,6 +33,7 @@ pub(crate) use checked::*;
 pub(crate) use mistake::Mistakes;
 pub(crate) use reference::{reference_markdown, reference_markdown_chinese};
 pub(crate) use schema::schema;
+pub(crate) use values::Limit;
 
 use secrets::Secrets;
 

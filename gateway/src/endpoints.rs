@@ -23,7 +23,7 @@ pub(crate) async fn answer(
     context: &mut Context,
 ) -> pingora::Result<()> {
     let answered = match endpoint {
-        Endpoint::Login => login::answer(snapshot, session).await,
+        Endpoint::Login => login::answer(snapshot, session, context.client).await,
         Endpoint::Logout => logout::answer(snapshot, session).await,
         Endpoint::Session => session::answer(snapshot, session).await,
         Endpoint::Jwks => jwks::answer(snapshot),

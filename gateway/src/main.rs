@@ -17,6 +17,7 @@ mod front;
 mod steps;
 mod websocket;
 mod endpoints;
+mod budget;
 mod denied;
 mod reply;
 

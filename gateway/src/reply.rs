@@ -47,7 +47,7 @@ impl Denied {
                 StatusCode::UNAUTHORIZED
             }
             Self::ClosedToAll | Self::AppNotAllowed => StatusCode::FORBIDDEN,
-            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited { .. } | Self::LoginBudget { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
             Self::UpstreamUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -95,6 +95,9 @@ impl Denied {
             Self::UnknownApp => "this appid is not configured here",
             Self::AppNotNamed => "several apps are configured: name the appid",
             Self::CodeUsed => "the code was used before: call wx.login again",
+            Self::LoginBudget { .. } => {
+                "too many logins of this mini program: send the same code again later"
+            }
             Self::Wechat(kind) => wechat_message(*kind),
             Self::StoreUnavailable => "sessions cannot be kept now: try again",
             Self::Internal => "the gateway failed",
@@ -112,7 +115,9 @@ impl Denied {
 
     fn retry_after_secs(&self) -> Option<u32> {
         match self {
-            Self::RateLimited { retry_after_secs } => Some(*retry_after_secs),
+            Self::RateLimited { retry_after_secs } | Self::LoginBudget { retry_after_secs } => {
+                Some(*retry_after_secs)
+            }
             // WeChat's minute quota is free again in the next minute.
             Self::Wechat(ExchangeKind::MinuteQuota) => Some(60),
             Self::Wechat(ExchangeKind::DayQuota) => Some(3600),

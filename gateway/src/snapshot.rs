@@ -14,6 +14,7 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
+use crate::budget::BudgetedExchange;
 use crate::config::{self, Checked};
 use crate::metrics::{Metrics, TimedExchange};
 use crate::steps::authenticate::{Prepared, TokenSources};
@@ -32,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Vec<config::Route>,
     /// By route; none where it has no rate.
     pub(crate) limiters: Vec<Option<Limiter>>,
+    /// By client address.
+    pub(crate) login_limiter: Option<Limiter>,
     pub(crate) router: Router,
     pub(crate) token_sources: TokenSources,
     pub(crate) verifier: Verifier<Prepared>,
@@ -70,9 +73,12 @@ impl Snapshot {
                 replay: config.login.replay,
             },
             keys.clone(),
-            Arc::new(TimedExchange {
-                client: wechat(&config.wechat)?,
-                seconds: metrics.wechat_seconds.clone(),
+            Arc::new(BudgetedExchange {
+                exchange: TimedExchange {
+                    client: wechat(&config.wechat)?,
+                    seconds: metrics.wechat_seconds.clone(),
+                },
+                limiter: config.login.budget.map(Limiter::new),
             }),
             Arc::clone(&store),
             Arc::clone(&revocations),
@@ -80,7 +86,12 @@ impl Snapshot {
         );
         Ok(Self {
             router: Router::new(&config.routes, &config.endpoints),
-            limiters: config.routes.iter().map(|route| route.rate.map(Limiter::new)).collect(),
+            limiters: config
+                .routes
+                .iter()
+                .map(|route| route.rate.map(|rate| Limiter::new(rate.limit)))
+                .collect(),
+            login_limiter: config.login.rate.map(Limiter::new),
             metrics,
             token_sources: TokenSources { headers: config.token.headers, query: config.token.query },
             injector: Injector::new(&config.identity)?,

@@ -40,6 +40,12 @@ pub enum ExchangeError {
     /// Half the time was up before another exchange made room: see [`concurrency`](super::WechatSettings::concurrency).
     #[error("too many exchanges with WeChat are under way")]
     Overloaded,
+    /// The app's budget of exchanges, which whoever runs this has set, is used up: WeChat was not asked.
+    #[error("the app's budget of exchanges is used up: it has room again in {retry_after_secs} s")]
+    OverBudget {
+        /// When an exchange would pass again.
+        retry_after_secs: u32,
+    },
     /// No connection came about, so WeChat saw nothing.
     #[error("WeChat cannot be reached: {0}")]
     Unreachable(ConnectFailure),
@@ -141,6 +147,7 @@ impl ExchangeError {
             | Self::AppMisconfigured(refusal)
             | Self::Unknown(refusal) => Some(refusal),
             Self::Overloaded
+            | Self::OverBudget { .. }
             | Self::Unreachable(_)
             | Self::TimedOut
             | Self::Interrupted
@@ -173,12 +180,13 @@ impl ExchangeError {
             | Self::QuotaDay(_)
             | Self::AppMisconfigured(_)
             | Self::Overloaded
+            | Self::OverBudget { .. }
             | Self::Unreachable(_) => Spent::No,
             Self::Unknown(_) | Self::TimedOut | Self::Interrupted | Self::UnexpectedAnswer(_) => Spent::Maybe,
         }
     }
 
-    /// The reason as a label of metrics: one of fifteen words that do not change.
+    /// The reason as a label of metrics: one of sixteen words that do not change.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Busy(_) => "busy",
@@ -192,6 +200,7 @@ impl ExchangeError {
             Self::AppMisconfigured(_) => "app_misconfigured",
             Self::Unknown(_) => "unknown",
             Self::Overloaded => "overloaded",
+            Self::OverBudget { .. } => "over_budget",
             Self::Unreachable(_) => "unreachable",
             Self::TimedOut => "timed_out",
             Self::Interrupted => "interrupted",

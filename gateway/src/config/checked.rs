@@ -14,6 +14,8 @@ use schemars::JsonSchema;
 use secrecy::SecretSlice;
 use serde::{Deserialize, Serialize};
 
+use crate::config::values::Limit;
+
 /// The whole config. Field names follow the sections of the file.
 #[derive(Debug)]
 pub(crate) struct Checked {
@@ -175,6 +177,10 @@ pub(crate) struct Login {
     pub(crate) openid_in_answer: bool,
     /// How long a code gives its session again. Default 60 s.
     pub(crate) replay: Duration,
+    /// Logins of one client address. Default 600 a minute; none: turned off.
+    pub(crate) rate: Option<Limit>,
+    /// Exchanges of one app at WeChat. Default 6000 a minute; none: turned off.
+    pub(crate) budget: Option<Limit>,
 }
 
 /// `[endpoints]`: the paths that the gateway answers itself; an empty text in the file turns one off.
@@ -322,8 +328,7 @@ pub(crate) enum Segment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
     pub(crate) per: RateKey,
-    pub(crate) requests: u32,
-    pub(crate) window: Duration,
+    pub(crate) limit: Limit,
 }
 
 /// Whose requests are counted together.

@@ -31,6 +31,11 @@ pub(crate) struct Limit {
     pub(crate) window: Duration,
 }
 
+/// A limit that is on by default and can be turned off: `"20/s"` or `"off"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Ceiling(pub(crate) Option<Limit>);
+
 /// Where a secret is found.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "Where")]
@@ -86,6 +91,10 @@ impl Secret {
 /// From the smallest unit to the largest; nothing but these is read or written.
 const TIME_UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// In seconds.
+const LIMIT_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3_600)];
+/// A ceiling that is none.
+const OFF: &str = "off";
 const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Reads a whole number and one of `units`, as a number of the smallest.
@@ -146,17 +155,32 @@ impl TryFrom<String> for Limit {
     }
 }
 
+impl TryFrom<String> for Ceiling {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == OFF {
+            return Ok(Self(None));
+        }
+        parse_limit(&text).map(|limit| Self(Some(limit))).ok_or(
+            "not a rate: write requests from 1, a slash and one of s, m, h, as in \"20/s\" or \"100/m\", or \"off\"",
+        )
+    }
+}
+
+impl From<Ceiling> for String {
+    fn from(ceiling: Ceiling) -> Self {
+        let Some(Limit { requests, window }) = ceiling.0 else { return OFF.into() };
+        let unit = LIMIT_UNITS.iter().find(|(_, secs)| *secs == window.as_secs());
+        format!("{requests}/{}", unit.map_or("s", |(name, _)| name))
+    }
+}
+
 fn parse_limit(text: &str) -> Option<Limit> {
     let (number, unit) = text.split_once('/')?;
     let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     let requests = number.parse().ok().filter(|n| digits && *n > 0)?;
-    let window = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return None,
-    };
-    Some(Limit { requests, window: Duration::from_secs(window) })
+    let (_, window) = LIMIT_UNITS.iter().find(|(name, _)| *name == unit)?;
+    Some(Limit { requests, window: Duration::from_secs(*window) })
 }
 
 impl fmt::Display for Time {
@@ -188,6 +212,7 @@ macro_rules! text_schema {
 text_schema!(Time, "time", "^[0-9]+(ms|s|m|h|d)$");
 text_schema!(Size, "size", "^[0-9]+(B|KiB|MiB|GiB)$");
 text_schema!(Limit, "rate", "^[0-9]+/[smh]$");
+text_schema!(Ceiling, "rate", "^([0-9]+/[smh]|off)$");
 
 impl JsonSchema for Secret {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -248,6 +273,16 @@ mod tests {
         assert_eq!(limit("100/m"), Some(Limit { requests: 100, window: Duration::from_secs(60) }));
         for wrong in ["", "/s", "0/s", "20", "20/", "20/d", "+1/s", "20 / s", "4294967296/s"] {
             assert_eq!(limit(wrong), None, "{wrong:?} passed");
+        }
+    }
+
+    #[test]
+    fn a_ceiling_is_written_as_it_is_read_and_may_be_off() {
+        for text in ["20/s", "600/m", "1/h", "off"] {
+            assert_eq!(String::from(Ceiling::try_from(text.to_owned()).unwrap()), text);
+        }
+        for wrong in ["", "0/m", "0", "none", "Off", "false"] {
+            assert_eq!(Ceiling::try_from(wrong.to_owned()).ok(), None, "{wrong:?} passed");
         }
     }
 }

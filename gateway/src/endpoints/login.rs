@@ -3,6 +3,7 @@
 mod body;
 mod form;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use auth_core::login::{Login, LoginError};
@@ -28,7 +29,11 @@ struct Body<'a> {
     openid: Option<&'a str>,
 }
 
-pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session) -> Answer {
+pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session, client: IpAddr) -> Answer {
+    // Before any work: whoever sends too much is not even read.
+    if let Some(limiter) = &snapshot.login_limiter {
+        limiter.take(None, client)?;
+    }
     let asked = body::read(session).await?;
     let code = LoginCode::parse(&asked.code)?;
     let app = choose_app(&snapshot.apps, asked.appid.as_deref(), &session.req_header().headers)?;
@@ -86,7 +91,7 @@ impl From<LoginError> for Denied {
     fn from(error: LoginError) -> Self {
         match error {
             LoginError::CodeUsed => Self::CodeUsed,
-            LoginError::Wechat(error) => Self::Wechat(kind(&error)),
+            LoginError::Wechat(error) => not_exchanged(&error),
             LoginError::Store(error) => {
                 tracing::error!(%error, "a login could not be kept");
                 Self::StoreUnavailable
@@ -94,14 +99,18 @@ impl From<LoginError> for Denied {
         }
     }
 }
-/// What WeChat's refusal means to the client.
-const fn kind(error: &ExchangeError) -> ExchangeKind {
-    match error {
+
+/// What it means to the client.
+const fn not_exchanged(error: &ExchangeError) -> Denied {
+    let kind = match error {
         ExchangeError::CodeRejected(_) => ExchangeKind::CodeInvalid,
         ExchangeError::CodeSpent(_) => ExchangeKind::CodeUsed,
         ExchangeError::CodeMissing(_) => ExchangeKind::CodeMissing,
         ExchangeError::UserBlocked(_) => ExchangeKind::UserBlocked,
         ExchangeError::UserLimited(_) => ExchangeKind::UserLimited,
+        ExchangeError::OverBudget { retry_after_secs } => {
+            return Denied::LoginBudget { retry_after_secs: *retry_after_secs };
+        }
         ExchangeError::Busy(_) | ExchangeError::Overloaded => ExchangeKind::Busy,
         ExchangeError::QuotaMinute(_) => ExchangeKind::MinuteQuota,
         ExchangeError::QuotaDay(_) => ExchangeKind::DayQuota,
@@ -110,5 +119,6 @@ const fn kind(error: &ExchangeError) -> ExchangeKind {
         ExchangeError::TimedOut => ExchangeKind::TimedOut,
         ExchangeError::Interrupted => ExchangeKind::Interrupted,
         ExchangeError::Unknown(_) | ExchangeError::UnexpectedAnswer(_) => ExchangeKind::Unexpected,
-    }
+    };
+    Denied::Wechat(kind)
 }

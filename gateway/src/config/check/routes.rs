@@ -150,7 +150,7 @@ fn rate(path: &str, written: Option<&written::Rate>, cx: &mut Context<'_>) -> Op
         cx.missing(&places::join(path, "limit"), "a rate needs a limit", "write `limit = \"20/s\"`");
         return None;
     };
-    Some(Rate { per: rate.per, requests: limit.requests, window: limit.window })
+    Some(Rate { per: rate.per, limit })
 }
 
 fn given_name(path: &str, written: Option<&str>, cx: &mut Context<'_>) -> Arc<str> {

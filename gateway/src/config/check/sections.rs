@@ -122,7 +122,12 @@ fn base_url(text: &str) -> Result<String, (&'static str, &'static str)> {
 
 pub(super) fn login(written: &written::Login, cx: &mut Context<'_>) -> Login {
     let replay = cx.within("login.replay", written.replay, Time::secs(0)..=Time::secs(300)).0;
-    Login { openid_in_answer: written.openid_in_answer, replay }
+    Login {
+        openid_in_answer: written.openid_in_answer,
+        replay,
+        rate: written.rate.0,
+        budget: written.budget.0,
+    }
 }
 
 pub(super) fn endpoints(written: &written::Endpoints, cx: &mut Context<'_>) -> Endpoints {

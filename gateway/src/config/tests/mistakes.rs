@@ -132,6 +132,9 @@ fn values_of_the_wrong_type() {
     );
     is_wrong_as_marked("[server]\nheader_bytes_max = \"1MB\" # <- server.header_bytes_max: not a size");
     is_wrong_as_marked(
+        "[login]\nrate = \"0/m\" # <- login.rate: not a rate\nbudget = \"none\" # <- login.budget: not a rate",
+    );
+    is_wrong_as_marked(
         "[[route]]\npath = \"/\"\nupstream = \"goods\"\nrate = { limit = \"fast\" } # <- route[0].rate.limit: not a rate",
     );
 }

@@ -1,9 +1,11 @@
 //! `[token]`, `[session]`, `[store]`, `[wechat]`, `[login]`, `[endpoints]`, `[identity]`.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::values::{Plain, Time};
+use crate::config::values::{Ceiling, Limit, Plain, Time};
 
 /// `[token]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -137,11 +139,28 @@ pub(crate) struct Login {
     /// How long the same code gives its session again. A client that lost the answer may then simply repeat itself;
     /// `"0s"` turns this off. At most 5 minutes, the life of a code.
     pub(crate) replay: Time,
+    /// How many logins one client address may send, an IPv6 /64 counting as one; more are refused with 429 before anything
+    /// is done for them. The default leaves room for the hundreds of users whom a carrier or an office puts behind one
+    /// address, and stops a single machine from using up the budget. Behind a load balancer that is not in
+    /// `server.trusted_proxies` all users have one address. `"off"` turns this off.
+    pub(crate) rate: Ceiling,
+    /// How many codes of one app are exchanged at WeChat; more are refused with 429 before WeChat is asked, so that made-up
+    /// codes cannot use up the app's quota there. A code that is answered from memory costs nothing. WeChat's page of
+    /// code2Session (45011) names no figure for an app, an older one 100 a minute for each user; the default is the
+    /// busiest hour of about a million daily users. Raise it for more. Each gateway counts for itself. `"off"`
+    /// turns this off.
+    pub(crate) budget: Ceiling,
 }
 
 impl Default for Login {
     fn default() -> Self {
-        Self { openid_in_answer: false, replay: Time::secs(60) }
+        let per_minute = |requests| Ceiling(Some(Limit { requests, window: Duration::from_secs(60) }));
+        Self {
+            openid_in_answer: false,
+            replay: Time::secs(60),
+            rate: per_minute(600),
+            budget: per_minute(6000),
+        }
     }
 }
 

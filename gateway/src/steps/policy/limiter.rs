@@ -1,22 +1,22 @@
-//! How many requests one user, or one address, may send: the generic cell rate algorithm over a bounded memory.
+//! How many requests one user, one address or one app may send: the generic cell rate algorithm over a bounded memory.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auth_core::OpenId;
+use auth_core::{AppId, OpenId};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::config::Rate;
+use crate::config::Limit;
 use crate::denied::Denied;
 
 /// Most keys remembered for one route: a flood of new ones evicts those that were silent longest, and memory stays
 /// bounded.
 const KEYS_MAX: u64 = 200_000;
 
-/// The limiter of one route.
+/// The limiter of one route, of the logins or of the exchanges.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     /// One request's share of the window.
@@ -32,28 +32,38 @@ pub(crate) struct Limiter {
 enum Key {
     User(OpenId),
     Address(IpAddr),
+    App(AppId),
 }
 
 impl Limiter {
-    pub(crate) fn new(rate: Rate) -> Self {
-        Self::with_room(KEYS_MAX, rate)
+    pub(crate) fn new(limit: Limit) -> Self {
+        Self::with_room(KEYS_MAX, limit)
     }
 
-    fn with_room(keys: u64, rate: Rate) -> Self {
-        let share = rate.window / rate.requests.max(1);
+    fn with_room(keys: u64, limit: Limit) -> Self {
+        let share = limit.window / limit.requests.max(1);
         // By recency: moka's own choice, by frequency, turns new keys away when it is full, and a key that is not
         // remembered has no limit.
         let even_at = Cache::builder()
             .max_capacity(keys)
             .eviction_policy(EvictionPolicy::lru())
-            .time_to_idle(rate.window * 2)
+            .time_to_idle(limit.window * 2)
             .build();
-        Self { share, burst: rate.window, started: Instant::now(), even_at }
+        Self { share, burst: limit.window, started: Instant::now(), even_at }
     }
 
-    /// Counts one request, or says after how long the next would pass.
+    /// Counts one request of the user, or of the address where there is none.
     pub(crate) fn take(&self, user: Option<&OpenId>, client: IpAddr) -> Result<(), Denied> {
         let key = user.map_or_else(|| Key::Address(network(client)), |user| Key::User(user.clone()));
+        self.count(key).map_err(|retry_after_secs| Denied::RateLimited { retry_after_secs })
+    }
+
+    /// Counts one exchange of the app, or says after how many seconds the next would pass.
+    pub(crate) fn take_app(&self, app: &AppId) -> Result<(), u32> {
+        self.count(Key::App(app.clone()))
+    }
+
+    fn count(&self, key: Key) -> Result<(), u32> {
         let even_at = self.even_at.get_with(key, Arc::default);
         let now = nanos(self.started.elapsed());
         let (share, burst) = (nanos(self.share), nanos(self.burst));
@@ -63,7 +73,7 @@ impl Limiter {
         });
         taken.map(|_| ()).map_err(|even| {
             let wait = Duration::from_nanos((even.max(now) + share - now).saturating_sub(burst));
-            Denied::RateLimited { retry_after_secs: u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX) }
+            u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX)
         })
     }
 }
@@ -86,15 +96,14 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RateKey;
 
-    fn rate(requests: u32) -> Rate {
+    fn limit(requests: u32) -> Limit {
         // A window of an hour stands still for as long as a test runs.
-        Rate { per: RateKey::Address, requests, window: Duration::from_secs(3600) }
+        Limit { requests, window: Duration::from_secs(3600) }
     }
 
     fn limiter(requests: u32) -> Limiter {
-        Limiter::new(rate(requests))
+        Limiter::new(limit(requests))
     }
 
     #[test]
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_new_key_is_counted_however_many_are_remembered() {
-        let limiter = Limiter::with_room(4, rate(3));
+        let limiter = Limiter::with_room(4, limit(3));
         for _ in 0..3 {
             for last in 1..=4 {
                 assert_eq!(limiter.take(None, IpAddr::from([192, 0, 2, last])), Ok(()));
