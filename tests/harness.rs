@@ -3,6 +3,7 @@
 mod process;
 pub(crate) mod gateway;
 mod simulator;
+mod tls_wechat;
 mod service;
 mod ports;
 mod secrets;
@@ -14,10 +15,11 @@ pub(crate) mod hello;
 pub(crate) use gateway::{Config, Gateway};
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};
-pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow};
+pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow, exchange_from};
 pub(crate) use secrets::{found_in, secret};
 pub(crate) use service::{Recorder, Script};
 pub(crate) use simulator::{MERCHANT, SHOP, Simulator};
+pub(crate) use tls_wechat::{Certificate, TlsWechat};
 
 use std::path::PathBuf;
 

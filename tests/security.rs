@@ -10,5 +10,10 @@ mod tls;
 mod http2;
 mod responses;
 mod websocket;
+mod forwarded;
+mod client_address;
+mod login;
+mod login_limits;
+mod wechat;
 
 pub(crate) use catalogue::case;

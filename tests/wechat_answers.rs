@@ -65,35 +65,6 @@ async fn a_quota_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn broken_answers_mint_no_token() {
-    let gateway = impatient().await;
-    for (fault, status, reason) in [
-        (json!({ "kind": "html_502" }), 502, "wechat_unexpected"),
-        (json!({ "kind": "empty" }), 502, "wechat_unexpected"),
-        (json!({ "kind": "not_json" }), 502, "wechat_unexpected"),
-        (json!({ "kind": "redirect" }), 502, "wechat_unexpected"),
-        (json!({ "kind": "huge_body", "bytes": 10_000_000 }), 502, "wechat_unexpected"),
-        (json!({ "kind": "half_body" }), 502, "wechat_interrupted"),
-        (json!({ "kind": "reset" }), 502, "wechat_interrupted"),
-        (json!({ "kind": "slow", "after_ms": 10_000 }), 504, "wechat_timeout"),
-        (json!({ "kind": "drip", "gap_ms": 200 }), 504, "wechat_timeout"),
-        (json!({ "kind": "busy", "times": 9 }), 503, "wechat_busy"),
-        (json!({ "kind": "string_errcode" }), 200, ""),
-    ] {
-        gateway.simulator.fault(fault.clone()).await;
-        // A string errcode changes a refusal: it needs a code that is refused.
-        let refused = fault["kind"] == "string_errcode";
-        let code =
-            if refused { "abcdefghijklmnop".into() } else { gateway.simulator.code(&SHOP, "alice").await };
-        let (answered, answer) = gateway.login(json!({ "code": code, "appid": SHOP.appid })).await;
-        let wanted = if refused { (401, "code_invalid") } else { (status, reason) };
-        assert_eq!((answered, answer["error"].as_str().unwrap_or("")), wanted, "{fault}: {answer}");
-        assert!(answer.get("token").is_none(), "{fault}");
-        gateway.simulator.control("reset", json!({})).await;
-    }
-}
-
-#[tokio::test]
 async fn odd_but_right_answers_are_understood() {
     let gateway = impatient().await;
     for kind in ["legacy", "extra_fields", "bom"] {

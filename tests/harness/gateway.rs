@@ -19,6 +19,10 @@ pub(crate) struct Config {
     pub(crate) upstreams: String,
     pub(crate) apps: String,
     pub(crate) tls: Option<Certificates>,
+    /// Where WeChat is; else at the simulator.
+    pub(crate) wechat: Option<String>,
+    /// Variables of the process.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Config {
@@ -36,6 +40,8 @@ impl Config {
             upstreams: format!("[upstream.service]\nservers = [\"127.0.0.1:{service}\"]\n"),
             apps: format!("{}{}", app(&SHOP), app(&MERCHANT)),
             tls: None,
+            wechat: None,
+            environment: Vec::new(),
         }
     }
 
@@ -54,6 +60,18 @@ impl Config {
     pub(crate) fn with_certificates(mut self, certificates: Certificates) -> Self {
         self.head.push_str(&certificates.section());
         self.tls = Some(certificates);
+        self
+    }
+
+    /// Instead of the simulator.
+    pub(crate) fn with_wechat(mut self, url: String) -> Self {
+        self.wechat = Some(url);
+        self
+    }
+
+    /// One more variable of the process.
+    pub(crate) fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -103,6 +121,7 @@ pub(crate) struct Gateway {
     pub(crate) client: reqwest::Client,
     pub(crate) process: Process,
     pub(crate) tls: Option<Certificates>,
+    environment: Vec<(&'static str, String)>,
     /// Last, so that it outlives the processes that write into it.
     pub(crate) folder: TempDir,
 }
@@ -122,7 +141,7 @@ impl Gateway {
         let text = format!(
             "version = 1\n[server]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
              [wechat]\nbase_urls = [\"{}\"]\n{}{}{}{}",
-            simulator.url(),
+            config.wechat.unwrap_or_else(|| simulator.url()),
             config.head,
             config.apps,
             config.upstreams,
@@ -138,14 +157,14 @@ impl Gateway {
         if let Some(certificates) = &config.tls {
             certificates.write(folder.path());
         }
-        let process = spawn(folder.path());
+        let process = spawn(folder.path(), &config.environment);
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        let tls = config.tls;
-        let mut gateway = Self { port, admin_port, simulator, client, process, tls, folder };
+        let (tls, environment) = (config.tls, config.environment);
+        let mut gateway = Self { port, admin_port, simulator, client, process, tls, environment, folder };
         gateway.wait_until_ready().await;
         gateway
     }
@@ -173,7 +192,7 @@ impl Gateway {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.process = spawn(self.folder.path());
+        self.process = spawn(self.folder.path(), &self.environment);
         self.wait_until_ready().await;
     }
 
@@ -275,7 +294,7 @@ fn write_key(folder: &Path) {
     file.write_all(secret(KEY).as_bytes()).unwrap();
 }
 
-fn spawn(folder: &Path) -> Process {
+fn spawn(folder: &Path, environment: &[(&str, String)]) -> Process {
     let mut command = wxgate();
     command.current_dir(folder).args(["run", "--config", "wxgate.toml"]);
     for app in [SHOP, MERCHANT] {
@@ -283,6 +302,7 @@ fn spawn(folder: &Path) -> Process {
     }
     // A proxy in the environment must not be given the AppSecret.
     command.env("HTTPS_PROXY", "http://127.0.0.1:9").env("HTTP_PROXY", "http://127.0.0.1:9");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     Process::start("gateway", &mut command, folder)
 }
 

@@ -1,9 +1,10 @@
 //! Bytes as they are: for requests that no client library would send.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::secrets;
 
@@ -56,6 +57,13 @@ impl Connection {
 /// Sends `bytes` to a port of loopback and reads one answer: its head, and as much of its body as it announces.
 pub(crate) async fn exchange(port: u16, bytes: impl AsRef<[u8]>) -> String {
     Connection::open(port).await.ask(bytes).await
+}
+
+/// The same from an address of one's own, such as `127.0.9.9`: all of 127.0.0.0/8 is this machine.
+pub(crate) async fn exchange_from(address: &str, port: u16, bytes: impl AsRef<[u8]>) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((address.parse::<Ipv4Addr>().unwrap(), 0).into()).unwrap();
+    Connection(socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap()).ask(bytes).await
 }
 
 /// Sends `bytes`, reads one answer, then sends `next` on the same connection and reads until the other side closes: the

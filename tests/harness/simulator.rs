@@ -50,6 +50,15 @@ impl Simulator {
         secret(answer["code"].as_str().unwrap())
     }
 
+    /// Exchanges a code past the gateway, as whoever has the AppSecret could.
+    pub(crate) async fn exchange(&self, app: &App, code: &str) -> Value {
+        let query =
+            format!("appid={}&secret={}&js_code={code}&grant_type=authorization_code", app.appid, app.secret);
+        let answer =
+            self.client.get(format!("{}/sns/jscode2session?{query}", self.url())).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
     /// What goes wrong next at WeChat.
     pub(crate) async fn fault(&self, fault: Value) {
         self.control("faults", fault).await;

@@ -37,19 +37,28 @@ impl Seen {
     /// The headers as PHP and WSGI see them: everything in a name but letters and digits is `_`, upper case, and the
     /// values of names that fall together are joined.
     pub(crate) fn folded(&self) -> BTreeMap<String, String> {
-        let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
         let mut folded = BTreeMap::<String, String>::new();
         for (name, value) in self.headers() {
             folded
-                .entry(name.chars().map(fold).collect())
+                .entry(fold(name))
                 .and_modify(|joined| joined.extend([", ", value]))
                 .or_insert_with(|| value.to_owned());
         }
         folded
     }
 
+    /// The names of [`folded`](Self::folded), once for each line.
+    pub(crate) fn folded_names(&self) -> Vec<String> {
+        self.headers().map(|(name, _)| fold(name)).collect()
+    }
+
     fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.map(|(name, value)| (name, value.trim()))
     }
+}
+
+fn fold(name: &str) -> String {
+    let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    name.chars().map(fold).collect()
 }
