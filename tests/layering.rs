@@ -28,7 +28,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("denied", &["front", "target"]),
     ("reply", &["denied", "front", "target"]),
     ("target", &[]),
-    ("framing", &["denied"]),
+    ("framing", &["denied", "front"]),
     ("websocket", &["denied"]),
     // The transport is below HTTP: it knows no request.
     ("connection", &["address", "config", "guard", "metrics"]),

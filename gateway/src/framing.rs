@@ -1,12 +1,14 @@
 //! How long a request is must have one answer (RFC 9112 §6.3, RFC 9113 §8.1.1), and what it expects must be met.
 
+mod nominations;
+
 use http::Version;
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap};
 
 use crate::denied::Denied;
 
-/// Refuses an expectation that nobody meets, and over HTTP/2 a length that two could read differently. Over HTTP/1 the
-/// front has seen to lengths already.
+/// Refuses an expectation that nobody meets, a `Connection` that names what it must not, and over HTTP/2 a length that two
+/// could read differently. Over HTTP/1 the front has seen to lengths already.
 pub(crate) fn check(version: Version, headers: &HeaderMap) -> Result<(), Denied> {
     if version == Version::HTTP_2 {
         let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
@@ -14,6 +16,10 @@ pub(crate) fn check(version: Version, headers: &HeaderMap) -> Result<(), Denied>
         if !plain || lengths.next().is_some() {
             return Err(Denied::BadFraming);
         }
+    }
+    let mut nominated = 0;
+    for line in headers.get_all(CONNECTION) {
+        nominated = nominations::check_line(line.as_bytes(), nominated)?;
     }
     let met =
         headers.get_all(EXPECT).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));

@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::Sleep;
 
 use self::chunked::Chunked;
+pub(crate) use self::head::is_token;
 use self::head::{Framing, Head};
 use self::tunnel::Tunnel;
 pub(crate) use self::tunnel::{Close, Judge};

@@ -30,6 +30,7 @@ impl Denied {
             Self::BadHead
             | Self::BadTarget(_)
             | Self::BadFraming
+            | Self::BadConnection
             | Self::BadUpgrade
             | Self::BadBody
             | Self::BadCode(CodeError::Missing | CodeError::Malformed | CodeError::Mock)
@@ -66,6 +67,7 @@ impl Denied {
             Self::BadTarget(BadTarget::BadHost) => "the Host header is missing, doubled or malformed",
             Self::BadTarget(_) => "the path is ambiguous or malformed",
             Self::BadFraming => "Content-Length or Transfer-Encoding is malformed, doubled or contradictory",
+            Self::BadConnection => "the Connection header names too much, or what must not be removed",
             Self::BadUpgrade => "not a WebSocket handshake",
             Self::UpgradeVersion => "only WebSocket version 13 is spoken here",
             Self::BadExpectation => "only Expect: 100-continue is understood",
@@ -137,6 +139,7 @@ impl Denied {
                 | Self::HeadTimeout
                 | Self::BadTarget(_)
                 | Self::BadFraming
+                | Self::BadConnection
                 | Self::BodyTooLarge
                 | Self::BodyTimeout
         )

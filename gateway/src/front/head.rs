@@ -170,7 +170,7 @@ fn agrees(target: &[u8], host: &[u8]) -> Result<(), Refusal> {
 }
 
 /// Whether a method or a field name may have this byte (RFC 9110 §5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
