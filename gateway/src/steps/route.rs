@@ -91,17 +91,11 @@ impl Router {
     /// The destination of a request.
     pub(crate) fn find(&self, target: &Target<'_>, method: &Method) -> Result<Destination, Denied> {
         let found = self.find_path(target.host.name(), &target.path, method)?;
-        if target.path.contains(';') {
-            // Some services drop `;…` before they look: such a path may pass only where it would lead without.
-            let bare: String = target
-                .path
-                .split('/')
-                .map(|s| s.split(';').next().unwrap_or(""))
-                .collect::<Vec<_>>()
-                .join("/");
-            if self.find_path(target.host.name(), &bare, method) != Ok(found) {
-                return Err(Denied::NoRoute);
-            }
+        // Some services drop `;…` before they look: such a path may pass only where it would lead without.
+        if let Some(bare) = without_parameters(&target.path)
+            && self.find_path(target.host.name(), &bare, method) != Ok(found)
+        {
+            return Err(Denied::NoRoute);
         }
         Ok(found)
     }
@@ -112,6 +106,18 @@ impl Router {
         let methods = groups.into_iter().flatten().find_map(|paths| paths.find(path));
         methods.ok_or(Denied::NoRoute)?.find(method)
     }
+}
+
+/// The path as who drops `;…` from its segments reads it, before or after decoding; nothing where that changes nothing.
+fn without_parameters(path: &str) -> Option<String> {
+    if !path.contains(';') && !path.contains('%') {
+        return None;
+    }
+    let bare = |segment: &str| {
+        let end = [segment.find(';'), segment.find("%3B")].into_iter().flatten().min();
+        segment[..end.unwrap_or(segment.len())].to_owned()
+    };
+    Some(path.split('/').map(bare).collect::<Vec<_>>().join("/"))
 }
 
 fn hosts_of(route: &config::Route) -> Vec<Option<&HostPattern>> {

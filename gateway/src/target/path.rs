@@ -7,9 +7,9 @@ use super::BadTarget;
 /// What a byte means in a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Byte {
-    /// Stands for itself: unreserved, sub-delimiters, `:` and `@`.
+    /// Stands for itself: unreserved, sub-delimiters but `;`, `:` and `@`.
     Plain,
-    /// Needs a look at its neighbours: `/`, `.`, `%`.
+    /// Needs a look at its neighbours: `/`, `.`, `;`, `%`.
     Special,
     /// Printable, but must be encoded: encoded here, as a well-behaved client would have done.
     Encode,
@@ -22,11 +22,9 @@ const BYTES: [Byte; 256] = {
     let mut byte = 0x21;
     while byte < 0x7f {
         table[byte as usize] = match byte {
-            b'/' | b'.' | b'%' => Byte::Special,
+            b'/' | b'.' | b';' | b'%' => Byte::Special,
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'~' => Byte::Plain,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' => {
-                Byte::Plain
-            }
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' => Byte::Plain,
             b'\\' | b'#' | b'?' => Byte::Forbidden,
             _ => Byte::Encode,
         };
@@ -46,11 +44,12 @@ pub(super) fn canonical(path: &[u8]) -> Result<Cow<'_, str>, BadTarget> {
     let mut spelled = String::with_capacity(path.len() + 16);
     let mut segments = path[1..].split(|b| *b == b'/').peekable();
     while let Some(segment) = segments.next() {
-        if segment.is_empty() && segments.peek().is_some() {
+        let is_last = segments.peek().is_none();
+        if segment.is_empty() && !is_last {
             return Err(BadTarget::EmptySegment);
         }
         spelled.push('/');
-        push_segment(segment, &mut spelled)?;
+        push_segment(segment, is_last, &mut spelled)?;
     }
     Ok(Cow::Owned(spelled))
 }
@@ -61,7 +60,7 @@ fn is_canonical(path: &[u8]) -> bool {
     for &byte in path {
         match BYTES[byte as usize] {
             Byte::Plain => {}
-            // A dot at the start of a segment may begin a dot segment; a slash after a slash an empty one.
+            // A dot at the start of a segment may begin a dot segment; a slash or semicolon there an empty one.
             Byte::Special if byte != b'%' && before != b'/' => {}
             Byte::Special | Byte::Encode | Byte::Forbidden => return false,
         }
@@ -70,7 +69,7 @@ fn is_canonical(path: &[u8]) -> bool {
     true
 }
 
-fn push_segment(segment: &[u8], spelled: &mut String) -> Result<(), BadTarget> {
+fn push_segment(segment: &[u8], is_last: bool, spelled: &mut String) -> Result<(), BadTarget> {
     // What the segment means once decoded, for the checks that must not depend on its spelling.
     let mut meaning = Vec::with_capacity(segment.len());
     let mut rest = segment;
@@ -94,8 +93,7 @@ fn push_segment(segment: &[u8], spelled: &mut String) -> Result<(), BadTarget> {
             Byte::Forbidden => return Err(BadTarget::RawByte),
         }
     }
-    check_meaning(&meaning)?;
-    Ok(())
+    check_meaning(&meaning, is_last)
 }
 
 /// The value of the two hex digits that `after` starts with.
@@ -126,14 +124,18 @@ fn push_encoded(value: u8, spelled: &mut String) {
     spelled.push(char::from(HEX[usize::from(value & 15)]));
 }
 
-/// Some services cut a segment at `;` before they resolve dots: `..;x` is `..` to them. Some decode twice.
-fn check_meaning(meaning: &[u8]) -> Result<(), BadTarget> {
+/// Some services cut a segment at `;` before they resolve the path: `..;x` is `..` to them, and `/;x/` is `//`. Some
+/// decode twice.
+fn check_meaning(meaning: &[u8], is_last: bool) -> Result<(), BadTarget> {
     if (0..meaning.len()).any(|at| meaning[at] == b'%' && escaped(&meaning[at + 1..]).is_ok()) {
         return Err(BadTarget::ForbiddenEscape);
     }
     let name = meaning.split(|b| *b == b';').next().unwrap_or_default();
     if name == b"." || name == b".." {
         return Err(BadTarget::DotSegment);
+    }
+    if name.is_empty() && !meaning.is_empty() && !is_last {
+        return Err(BadTarget::EmptySegment);
     }
     let text = std::str::from_utf8(meaning).map_err(|_| BadTarget::NotUtf8)?;
     if text.chars().any(char::is_control) { Err(BadTarget::ForbiddenEscape) } else { Ok(()) }

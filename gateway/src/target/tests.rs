@@ -21,6 +21,7 @@ fn a_path_has_one_spelling() {
         ("/a%25b", "/a%25b"),
         ("/a|b{c}", "/a%7Cb%7Bc%7D"),
         ("/a;x=1/b", "/a;x=1/b"),
+        ("/a/;x=1", "/a/;x=1"),
         ("/internal.json", "/internal.json"),
         ("/...", "/..."),
         ("/.well-known/jwks.json", "/.well-known/jwks.json"),
@@ -62,6 +63,9 @@ fn what_two_readers_could_read_in_two_ways_is_refused() {
         ("//api", BadTarget::EmptySegment),
         ("/api//x", BadTarget::EmptySegment),
         ("/api//", BadTarget::EmptySegment),
+        ("/api/;x/y", BadTarget::EmptySegment),
+        ("/api/%3bx/y", BadTarget::EmptySegment),
+        ("/;/api", BadTarget::EmptySegment),
         ("/api/%", BadTarget::BadEscape),
         ("/api/%2", BadTarget::BadEscape),
         ("/api/%zz", BadTarget::BadEscape),
@@ -131,6 +135,73 @@ fn a_target_has_a_longest_length() {
     let long = format!("/{}", "a".repeat(8191));
     assert!(path(&long).is_ok());
     assert_eq!(path(&format!("{long}a")), Err(BadTarget::TooLong));
+}
+
+/// Numbers that look random, and are the same for the same seed (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+    }
+}
+
+/// The value that decides is the value that is sent on: read again, the rewritten target is the same, and canonical.
+#[test]
+fn a_million_targets_are_refused_or_sent_on_as_they_were_decided_on() {
+    const PIECES: [&str; 24] = [
+        "/",
+        "/",
+        "/",
+        ".",
+        "..",
+        "%",
+        "%25",
+        "%32",
+        "%2e",
+        "%2F",
+        "%5c",
+        "%3b",
+        "%3f",
+        "2e",
+        ";",
+        "a",
+        "bc",
+        "%61",
+        "%ff",
+        "%e4%b8%ad",
+        "|",
+        "?",
+        "#",
+        "http://GW.test",
+    ];
+    let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+    let mut numbers = Numbers(seed);
+    let (mut target, mut passed) = (Vec::new(), 0);
+    for _ in 0..1_000_000 {
+        target.clear();
+        if numbers.below(50) > 0 {
+            target.push(b'/');
+        }
+        for _ in 0..numbers.below(9) {
+            match numbers.below(12) {
+                0 => target.push(numbers.below(256) as u8),
+                _ => target.extend_from_slice(PIECES[numbers.below(PIECES.len())].as_bytes()),
+            }
+        }
+        let hosts = || [b"gw.test".as_slice()].into_iter();
+        let Ok(once) = canonical(&target, hosts(), 8192) else { continue };
+        let sent = once.rewritten(&target).map_or_else(|| target.clone(), String::into_bytes);
+        let again = canonical(&sent, hosts(), 8192);
+        assert_eq!(again.as_ref(), Ok(&once), "seed {seed}: {}", target.escape_ascii());
+        let sent_again = once.rewritten(&sent).map_or_else(|| sent.clone(), String::into_bytes);
+        assert_eq!(sent_again, sent, "seed {seed}: {}", target.escape_ascii());
+        passed += 1;
+    }
+    assert!(passed > 50_000, "only {passed} targets were canonical, seed {seed}");
 }
 
 proptest! {

@@ -208,6 +208,7 @@ fn path_parameters_lead_nowhere_else() {
         &[
             (&Method::GET, "gw.test", "/internal;x=1", "no_route"),
             (&Method::GET, "gw.test", "/internal;x=1/y", "no_route"),
+            (&Method::GET, "gw.test", "/internal%3Bx=1/y", "no_route"),
             (&Method::GET, "gw.test", "/api/a;x=1/b", "/api/*"),
             (&Method::GET, "gw.test", "/x;y", "/*"),
         ],
