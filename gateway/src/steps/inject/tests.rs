@@ -88,6 +88,8 @@ fn every_spelling_of_a_protected_name_goes() {
         "True-Client-IP",
         "CF-Connecting-IP",
         "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
         "Front-End-Https",
     ] {
         let request = injected(&[(name, "evil")], Some(&caller()));
