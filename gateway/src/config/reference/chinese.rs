@@ -185,7 +185,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "route.hosts",
         "域名，如 `\"shop.example.com\"` 或 `\"*.example.com\"`（恰好多一级），不带端口。省略时不限域名。",
     ),
-    ("route.path", "`/exact`、`/prefix/*`（前缀本身及其下所有路径）或 `/item/{id}`（任意一段）。必填。"),
+    (
+        "route.path",
+        "`/exact`、`/prefix/*`（前缀本身及其下所有路径）或 `/item/{id}`（任意一段）。区分大小写。必填。",
+    ),
     ("route.methods", "方法，如 `[\"GET\", \"POST\"]`。省略时不限方法。"),
     ("route.upstream", "业务服务的名字。除 `auth = \"deny\"` 外必填。"),
     (

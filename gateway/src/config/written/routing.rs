@@ -63,7 +63,8 @@ pub(crate) struct Route {
     pub(crate) name: Option<String>,
     /// Hosts such as `"shop.example.com"` or `"*.example.com"` (exactly one more label), without port. Left out: any host.
     pub(crate) hosts: Option<Vec<String>>,
-    /// `/exact`, `/prefix/*` (the prefix itself and everything below) or `/item/{id}` (any one segment). Required.
+    /// `/exact`, `/prefix/*` (the prefix itself and everything below) or `/item/{id}` (any one segment). Upper and lower
+    /// case differ. Required.
     pub(crate) path: Option<String>,
     /// Methods such as `["GET", "POST"]`. Left out: any method.
     pub(crate) methods: Option<Vec<String>>,
