@@ -5,6 +5,7 @@ pub(crate) mod gateway;
 mod simulator;
 mod tls_wechat;
 mod service;
+mod outcome;
 mod ports;
 mod secrets;
 mod raw;
@@ -13,11 +14,15 @@ pub(crate) mod h2;
 pub(crate) mod hello;
 
 pub(crate) use gateway::{Config, Gateway};
+pub(crate) use outcome::Outcome;
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};
+pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow};
 pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow, exchange_from};
+pub(crate) use secrets::secret;
 pub(crate) use secrets::{found_in, secret};
 pub(crate) use service::{Recorder, Script};
+pub(crate) use service::{Recorder, Script, Seen};
 pub(crate) use simulator::{MERCHANT, SHOP, Simulator};
 pub(crate) use tls_wechat::{Certificate, TlsWechat};
 

@@ -102,6 +102,12 @@ impl Recorder {
         self.kept.lock().unwrap().received.clone()
     }
 
+    /// How many requests and how many bytes came so far.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let kept = self.kept.lock().unwrap();
+        (kept.seen.len(), kept.received.iter().map(Vec::len).sum())
+    }
+
     /// How many connections the gateway has ended.
     pub(crate) fn ended(&self) -> usize {
         self.kept.lock().unwrap().ended
