@@ -8,6 +8,19 @@ mod limits;
 mod secrets;
 mod tls;
 mod http2;
+mod fixture;
+
+mod paths;
+mod segments;
+mod targets;
+mod hosts;
+mod random_targets;
+
+mod spoofing;
+mod connection_headers;
+mod headers;
+mod credentials;
+
 mod responses;
 mod websocket;
 mod forwarded;
