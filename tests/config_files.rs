@@ -5,13 +5,13 @@ use std::path::Path;
 use crate::harness::{MERCHANT, SHOP, free_port, gateway, root, run, wxgate};
 
 /// Runs a command on a config text: exit code and what it said.
-fn said(command: &str, text: &str) -> (i32, String) {
+pub(crate) fn said(command: &str, text: &str) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("wxgate.toml"), text).unwrap();
     said_in(command, folder.path())
 }
 
-fn said_in(command: &str, folder: &Path) -> (i32, String) {
+pub(crate) fn said_in(command: &str, folder: &Path) -> (i32, String) {
     let mut wxgate = wxgate();
     wxgate.current_dir(folder).args([command, "--config", "wxgate.toml"]);
     wxgate
@@ -41,7 +41,7 @@ path = "/order/*"
 upstream = "order"
 "#;
 
-fn good() -> String {
+pub(crate) fn good() -> String {
     GOOD.replace("PORT", &free_port().to_string()).replace("ADMIN", &free_port().to_string())
 }
 

@@ -5,6 +5,8 @@ mod catalogue;
 
 mod framing;
 mod limits;
+mod private_listener;
+mod configuration;
 mod secrets;
 mod tls;
 mod http2;

@@ -66,7 +66,9 @@ async fn local_only(headers: HeaderMap, request: axum::extract::Request, next: N
     let local = matches!(name, "localhost" | "[::1]")
         || name.parse::<std::net::Ipv4Addr>().is_ok_and(|v4| v4.is_loopback());
     let elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin");
-    if !local || elsewhere || headers.contains_key(header::ORIGIN) {
+    // A target with a host of its own is a proxy's request (RFC 9112 §3.2.2), and nobody's business here.
+    let foreign = request.uri().authority().is_some();
+    if !local || foreign || elsewhere || headers.contains_key(header::ORIGIN) {
         return StatusCode::FORBIDDEN.into_response();
     }
     next.run(request).await

@@ -105,8 +105,15 @@ pub(super) fn app_secret_wrong(text: &str, mode: Mode) -> Option<Wrong> {
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Some(("the AppSecret holds spaces or other characters that none has".into(), HELP));
     }
-    let weak = weakness(text).filter(|_| mode == Mode::Normal)?;
-    Some((format!("the AppSecret is {weak}"), HELP))
+    if mode == Mode::Dev {
+        return None;
+    }
+    // A key, a JWK or a line of JSON in its place would go to WeChat with the first login, in a URL.
+    let not_one = || {
+        (!text.bytes().all(|b| b.is_ascii_alphanumeric()))
+            .then_some("something else: it has letters and digits only")
+    };
+    weakness(text).or_else(not_one).map(|wrong| (format!("the AppSecret is {wrong}"), HELP))
 }
 
 /// Why `text` cannot sign tokens.

@@ -1,0 +1,221 @@
+//! Group J: the private listener. It asks for no credential, so it is on loopback alone, knows few paths, and answers no
+//! web page.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::case;
+use crate::config_files::{good, said};
+use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway, root};
+
+/// Every path of the private listener, and what it may tell whoever is on this machine.
+const PATHS: [(&str, &str); 3] = [
+    ("/livez", "that the process lives"),
+    ("/readyz", "whether it is ready, and the kind of what is not"),
+    ("/metrics", "counters, labelled from the config"),
+];
+
+/// What the router of the private listener knows, read from its source.
+fn routed() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(root().join("gateway/src/admin.rs")).unwrap();
+    let calls = text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    calls.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_private_path_is_known_to_need_no_credential() {
+    let _case = case(
+        "J03",
+        "without a credential the private listener tells health and counters and nothing else: its paths are read from \
+         the router, so a new one must be judged here; each is read-only",
+    );
+    assert_eq!(routed(), PATHS.map(|(path, _)| path.to_owned()).into());
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let token = gateway.log_in(&SHOP, "alice").await;
+    for (path, tells) in PATHS {
+        let answer = gateway.client.get(gateway.admin_url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let text = answer.text().await.unwrap();
+        let shown = ["alice", SHOP.appid, &token, "Bearer", "127.0.0.1", "/tmp"]
+            .into_iter()
+            .find(|word| text.contains(word));
+        assert_eq!(shown, None, "{path} may tell {tells}: {text}");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"] {
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+            let answer = exchange(gateway.admin_port, request).await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{method} {path}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_web_page_reaches_it() {
+    let _case = case(
+        "J07",
+        "a page in a browser on the same machine cannot use the private listener: a name that was rebound to loopback, \
+         an Origin and a foreign Sec-Fetch-Site are 403, on every path",
+    );
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let port = gateway.admin_port;
+    let paths: Vec<_> = PATHS.iter().map(|(path, _)| *path).chain(["/nowhere"]).collect();
+    for path in paths {
+        for (line, lines) in [
+            (format!("GET {path}"), "Host: evil:9090\r\n".to_owned()),
+            (format!("GET {path}"), "Host: localhost.evil.test\r\n".to_owned()),
+            (format!("GET {path}"), "Host: 127.0.0.1.evil.test\r\n".to_owned()),
+            (format!("GET {path}"), "Host: evil.test:127.0.0.1\r\n".to_owned()),
+            (format!("GET {path}"), "Host: localhost@evil.test\r\n".to_owned()),
+            (format!("GET {path}"), "Host: 0.0.0.0:9090\r\n".to_owned()),
+            (format!("GET {path}"), "Host: 10.0.0.1\r\n".to_owned()),
+            (format!("GET {path}"), "Host: \r\n".to_owned()),
+            (format!("GET {path}"), String::new()),
+            (format!("GET {path}"), "Host: localhost\r\nHost: localhost\r\n".to_owned()),
+            (format!("GET {path}"), "Host: localhost, evil.test\r\n".to_owned()),
+            (format!("GET {path}"), format!("Host: localhost:{port}\r\nOrigin: http://evil\r\n")),
+            (format!("GET {path}"), format!("Host: localhost:{port}\r\nOrigin: null\r\n")),
+            (format!("GET {path}"), format!("Host: localhost:{port}\r\nSec-Fetch-Site: cross-site\r\n")),
+            (format!("GET {path}"), format!("Host: localhost:{port}\r\nSec-Fetch-Site: same-site\r\n")),
+            (
+                format!("POST {path}"),
+                format!(
+                    "Host: localhost:{port}\r\nOrigin: http://evil\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n"
+                ),
+            ),
+            (format!("POST {path}"), "Host: evil:9090\r\nContent-Length: 0\r\n".to_owned()),
+            (format!("GET http://evil.test{path}"), format!("Host: localhost:{port}\r\n")),
+        ] {
+            let answer = exchange(port, format!("{line} HTTP/1.1\r\n{lines}\r\n")).await;
+            let refused = answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 400");
+            assert!(refused, "{line} {lines:?}: {answer}");
+            assert!(!answer.contains("access-control-allow"), "{line} {lines:?}: {answer}");
+        }
+    }
+    for host in
+        ["localhost".to_owned(), format!("localhost:{port}"), "127.0.0.1".to_owned(), format!("[::1]:{port}")]
+    {
+        let answer = exchange(port, format!("GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn management_is_nowhere_but_there() {
+    let _case = case(
+        "J08",
+        "on the public port the paths of management are ordinary paths, here routed by nobody; the private listener on \
+         an address that others reach, or on a public one's port, does not start",
+    );
+    let _batch = case(
+        "J02",
+        "no endpoint makes requests from the body of another: a batch, a relay or a sub-request would pass by the checks",
+    );
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let batch = r#"{"pipeline":[{"method":"GET","path":"/internal/x"}],"requests":[{"url":"/api/x"}]}"#;
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/healthz",
+        "/health",
+        "/status",
+        "/admin",
+        "/debug/pprof",
+        "/debug/vars",
+        "/api-docs",
+        "/config",
+        "/dashboard",
+        "/server-status",
+        "/sessions",
+        "/-/reload",
+        "/.env",
+        "/actuator/env",
+        "/apisix/batch-requests",
+        "/batch",
+        "/_bulk",
+        "/graphql",
+        "/proxy",
+        "/_sim/codes",
+    ] {
+        for method in ["GET", "POST", "PURGE"] {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: gw.test\r\nX-API-KEY: edd1c9f034335f136f87ad84b625c8f1\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{batch}",
+                batch.len()
+            );
+            let answer = exchange(gateway.port, &request).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "public {method} {path}: {answer}");
+            if routed().contains(path) {
+                continue;
+            }
+            let answer = exchange(gateway.admin_port, request.replace("gw.test", "localhost")).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "private {method} {path}: {answer}");
+        }
+    }
+    assert!(recorder.seen().is_empty());
+
+    for listen in
+        ["0.0.0.0:9090", "[::]:9090", "10.0.0.1:9090", "192.168.1.1:9090", "localhost.evil.test:9090"]
+    {
+        let config = good();
+        let lines = config.lines().map(|line| {
+            let private = line.starts_with("listen = \"");
+            if private { format!("listen = \"{listen}\"\n") } else { format!("{line}\n") }
+        });
+        let (status, said) = said("run", &lines.collect::<String>());
+        assert!(status == 78 && said.contains("error: admin.listen"), "{listen}: {status} {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_private_path_is_these_bytes_and_no_others() {
+    let _case = case(
+        "J09",
+        "a path of the private listener matches byte by byte: no other case, no encoding, no dots, no tail",
+    );
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    for path in routed() {
+        let tail = &path[2..];
+        for other in [
+            format!("{path}/"),
+            format!("{path}x"),
+            format!("{path}/x"),
+            format!("{path};x"),
+            format!("{path}%20"),
+            format!("/{path}"),
+            path.to_uppercase(),
+            format!("/%{:02x}{tail}", path.as_bytes()[1]),
+            format!("/x/..{path}"),
+            format!("/x/%2e%2e{path}"),
+            format!("/.{path}"),
+            format!("{path}%00"),
+        ] {
+            let answer =
+                exchange(gateway.admin_port, format!("GET {other} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+                    .await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{other}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_in_trouble_lives_and_is_not_ready() {
+    let _case = case(
+        "J16",
+        "with a store that takes no more the gateway lives and is not ready; readiness says which part is in trouble and \
+         no detail of it",
+    );
+    let recorder = Recorder::start().await;
+    let full = Config::new(recorder.port, gateway::ROUTES).with("[store]\nsessions_max = 1\n");
+    let gateway = Gateway::start(full).await;
+    gateway.log_in(&SHOP, "alice").await;
+    let ask = async |path: &str| {
+        let answer = gateway.client.get(gateway.admin_url(path)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(ask("/livez").await, (200, "ok\n".to_owned()));
+    let (status, text) = ask("/readyz").await;
+    let wanted = json!({ "ready": false, "failing": ["store"] });
+    assert_eq!((status, serde_json::from_str::<Value>(&text).unwrap()), (503, wanted));
+    assert!(gateway.metrics().await.lines().any(|line| line == "wxgate_ready 0"));
+}
