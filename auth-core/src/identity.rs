@@ -115,7 +115,8 @@ impl Sid {
     /// Reads the 22 characters that [`Display`](fmt::Display) writes, and only those.
     pub fn parse(text: &str) -> Result<Self, IdentityError> {
         let mut bytes = [0; Self::BYTES];
-        match URL_SAFE_NO_PAD.decode_slice_unchecked(text.as_bytes(), &mut bytes) {
+        // Not the unchecked decoding: a text too long for the slice panics it.
+        match URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes) {
             Ok(Self::BYTES) if text.len() == 22 => Ok(Self(bytes)),
             _ => Err(IdentityError { what: "a session id", shape: "22 characters of base64url" }),
         }
@@ -188,5 +189,8 @@ mod tests {
         assert!(Sid::parse(&format!("{text}=")).is_err());
         // The last character carries four bits of nothing: set, they would make a second spelling.
         assert!(Sid::parse("AAAAAAAAAAAAAAAAAAAAAB").is_err());
+        for length in (0..100).filter(|length| *length != 22) {
+            assert!(Sid::parse(&"A".repeat(length)).is_err(), "{length} characters passed");
+        }
     }
 }
