@@ -1,3 +1,5 @@
+mod remembered;
+
 use std::sync::atomic::AtomicUsize;
 
 use base64::Engine;
@@ -258,6 +260,8 @@ fn a_claim_has_its_value() {
             ("sub", json!("o\r\nX-Admin: 1"), TokenError::Malformed),
             ("sub", json!("o".repeat(2000)), TokenError::Malformed),
             ("sid", json!("short"), TokenError::Malformed),
+            ("sid", json!("A".repeat(23)), TokenError::Malformed),
+            ("sid", json!("A".repeat(400)), TokenError::Malformed),
             ("unionid", json!("ö"), TokenError::Malformed),
             ("exp", json!(NOW), TokenError::Malformed),
             ("exp", json!(0), TokenError::Malformed),
@@ -280,7 +284,13 @@ fn a_claim_has_its_value() {
 #[test]
 fn claims_that_are_no_plain_object_are_malformed() {
     with_and_without_cache(|b| {
-        let deep = format!("{{\"x\":{}1{}}}", "[".repeat(1200), "]".repeat(1200));
+        let nested = |claim: &str| {
+            let deep = format!("{}1{}", "[".repeat(1200), "]".repeat(1200));
+            claims().to_string().replacen('{', &format!("{{\"{claim}\":{deep},"), 1)
+        };
+        // What nobody reads may be anything: it is skipped without recursion.
+        b.verifier.verify(&b.signed(&nested("x"))).unwrap();
+        let deep = nested("unionid");
         let twice = claims().to_string().replacen('{', "{\"sub\":\"oB\",", 1);
         let array = json!(["wxgate", "oA", APP, NOW, NOW + 100, Sid::from_bytes([9; 16]), "login", 0, "u"])
             .to_string();
