@@ -12,6 +12,7 @@ mod raw;
 pub(crate) mod tls;
 pub(crate) mod h2;
 pub(crate) mod hello;
+pub(crate) mod tokens;
 
 pub(crate) use gateway::{Config, Gateway};
 pub(crate) use outcome::Outcome;

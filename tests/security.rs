@@ -23,6 +23,13 @@ mod connection_headers;
 mod headers;
 mod credentials;
 
+mod warm;
+mod tokens;
+mod token_keys;
+mod token_claims;
+mod token_places;
+mod configured_keys;
+mod cache;
 mod responses;
 mod websocket;
 mod forwarded;

@@ -1,39 +1,12 @@
 //! What a token must be, and what each kind of route makes of one.
 
 use auth_core::keys::{Algorithm, generate};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::harness::gateway::KEY;
-use crate::harness::{Config, Connection, Gateway, MERCHANT, Recorder, SHOP, gateway, secret};
-
-fn now() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
-}
-
-/// The claims of a good token; `change` makes them what the test is about.
-fn claims(change: Value) -> Value {
-    let sid = URL_SAFE_NO_PAD.encode([7; 16]);
-    let mut claims = json!({ "iss": "wxgate", "sub": "oForged", "aud": SHOP.appid, "iat": now(), "exp": now() + 600, "sid": sid, "typ": "login" });
-    for (name, value) in change.as_object().unwrap() {
-        match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            value => claims[name] = value.clone(),
-        }
-    }
-    claims
-}
-
-fn signed_with(header: Header, key: &EncodingKey, claims: &Value) -> String {
-    secret(jsonwebtoken::encode(&header, claims, key).unwrap())
-}
-
-fn signed(change: Value) -> String {
-    let header = Header { kid: Some("test".into()), ..Header::default() };
-    signed_with(header, &EncodingKey::from_secret(KEY.as_bytes()), &claims(change))
-}
+use crate::harness::tokens::{claims, now, signed, signed_with};
+use crate::harness::{Config, Connection, Gateway, MERCHANT, Recorder, SHOP, gateway};
 
 #[tokio::test]
 async fn each_kind_of_route_treats_tokens_in_its_own_way() {

@@ -137,7 +137,7 @@ impl Gateway {
         let folder = TempDir::with_prefix("wxgate-test").unwrap();
         let simulator = Simulator::start(folder.path()).await;
         let (port, admin_port) = (free_port(), free_port());
-        write_key(folder.path());
+        write_key_file(&folder.path().join("key"), KEY);
         let text = format!(
             "version = 1\n[server]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
              [wechat]\nbase_urls = [\"{}\"]\n{}{}{}{}",
@@ -283,15 +283,11 @@ impl Gateway {
 /// The HS256 key of the tests.
 pub(crate) const KEY: &str = "3nD4x7cW0rkAbLeQ9zP2mVtY6uHs8JfKgR5oLi1EaXw";
 
-fn write_key(folder: &Path) {
+/// Writes a key where only we may read it.
+pub(crate) fn write_key_file(file: &Path, key: &str) {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(folder.join("key"))
-        .unwrap();
-    file.write_all(secret(KEY).as_bytes()).unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).unwrap();
+    file.write_all(secret(key).as_bytes()).unwrap();
 }
 
 fn spawn(folder: &Path, environment: &[(&str, String)]) -> Process {

@@ -24,15 +24,19 @@ const GROUPS: [(char, &str, u32); 14] = [
 ];
 
 /// Groups that are still being written.
-const NOT_YET: &str = "BDEFHIJKLN";
+const NOT_YET: &str = "BDHIJKLN";
 
 /// Cases that do not apply, with the reason.
 const NOT_APPLICABLE: &[(&str, &str)] = &[
+    ("B31", "not built yet: a signed assertion that a service can check"),
+    (
+        "F12",
+        "a token is bound to no address and no client: a phone changes both, and anybody can write a User-Agent",
+    ),
     (
         "M06",
         "there is no error page of the operator's, no fallback service and no mirror: a request goes to the one upstream of its route, or nowhere",
     ),
-    ("B31", "not built yet: a signed assertion that a service can check"),
     ("M10", "the gateway serves no HTML: its answers are JSON, its metrics and health plain text"),
 ];
 
@@ -43,6 +47,36 @@ const HELD_ELSEWHERE: &[(&str, &str, &str, &str)] = &[
         "a user id that WeChat gives is refused if it holds anything that could not stand in a header as it is",
         "auth-core/src/identity.rs",
         "a_user_id_holds_nothing_that_a_header_could_not",
+    ),
+    (
+        "E24",
+        "a clock set back or forward moves every verdict with it, remembered or not, and no time is too early or too late to compare",
+        "auth-core/src/verify/tests/remembered.rs",
+        "a_clock_that_is_set_moves_every_verdict_with_it",
+    ),
+    (
+        "E27",
+        "the vectors of Project Wycheproof for HS256, ES256 and Ed25519 are judged as flagged, five of them otherwise with the reason",
+        "auth-core/src/keys/tests/wycheproof.rs",
+        "the_tokens_of_project_wycheproof_are_judged_as_flagged",
+    ),
+    (
+        "F08",
+        "a verdict ends with the keys that gave it: neither the cache nor a connection speaks for a token of a key that is gone",
+        "gateway/src/steps/authenticate/tests.rs",
+        "what_a_connection_remembers_ends_with_the_verifier_that_said_so",
+    ),
+    (
+        "F11",
+        "a refusal is not remembered: a token that failed for a cause that passes, such as the clock, is good again with its end",
+        "auth-core/src/verify/tests/remembered.rs",
+        "a_refusal_ends_with_its_cause",
+    ),
+    (
+        "F13",
+        "the cache knows tokens by fingerprints of 16 bytes under a key of the process: it holds no token that could be read out",
+        "auth-core/src/verify/tests/remembered.rs",
+        "what_is_remembered_is_no_token",
     ),
     (
         "G07",
