@@ -16,7 +16,7 @@ async fn a_key_that_is_none_does_not_start() {
     );
     let folder = gateway.folder.path();
     for key in [
-        "0123456789abcdefghijklmnopqrstu",
+        "Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4",
         "f3c1a97be0d2456889ab10c7d35e6f42f3c1",
         "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----",
         "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
