@@ -124,7 +124,7 @@ async fn times_are_whole_seconds_and_are_checked() {
 #[tokio::test]
 async fn app_issuer_and_openid_are_what_they_must_be() {
     for cache in CACHES {
-        let mut warm = Warm::start(cache).await;
+        let mut warm = Warm::start_with(cache, "[server]\nheader_bytes_max = \"1MiB\"\n").await;
         {
             let _case = case(
                 "E11",
@@ -182,7 +182,7 @@ async fn app_issuer_and_openid_are_what_they_must_be() {
                 )
                 .await;
             }
-            for bytes in [129, 2_000, 20_000] {
+            for bytes in [129, 2_000, 20_000, 700_000] {
                 warm.refuses(
                     &format!("sub of {bytes} bytes"),
                     &signed(json!({ "sub": "o".repeat(bytes) })),
