@@ -1,6 +1,7 @@
 //! Group G, the limits: what a flood of logins may cost.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -24,10 +25,11 @@ async fn a_flood_of_logins_costs_wechat_little() {
     one_address_is_limited_with_no_setting_at_all(&gateway).await;
     one_code_is_one_question(&gateway).await;
     an_app_waits_for_its_budget().await;
+    a_refused_code_gets_in_later().await;
 }
 
 async fn one_address_is_limited_with_no_setting_at_all(gateway: &Gateway) {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let mut passed = 0;
     for n in 0..1000 {
         let lines =
@@ -102,6 +104,30 @@ async fn an_app_waits_for_its_budget() {
     gateway.process.wait_for_line(|line| line.contains("\"denied.reason\":\"login_budget\"")).await;
     let at_wechat = gateway.simulator.exchange(&SHOP, &codes[3]).await;
     secret(at_wechat["session_key"].as_str().unwrap_or_else(|| panic!("the code was spent: {at_wechat}")));
+}
+
+async fn a_refused_code_gets_in_later() {
+    let recorder = Recorder::start().await;
+    let config = Config::new(recorder.port, gateway::ROUTES).with("[login]\nbudget = \"1/s\"\n");
+    let gateway = Gateway::start(config).await;
+    let mut bodies = Vec::new();
+    for n in 0..4 {
+        bodies.push(of_shop(&gateway.simulator.code(&SHOP, &format!("user-{n}")).await));
+    }
+    // More at once than a second has room for.
+    let answers = join_all(bodies.iter().map(|body| gateway.login(body.clone()))).await;
+    let refused = answers.iter().position(|(status, _)| *status == 429);
+    let body = &bodies[refused.unwrap_or_else(|| panic!("none was refused: {answers:?}"))];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (status, answer) = gateway.login(body.clone()).await;
+        if status == 200 {
+            return;
+        }
+        assert_eq!((status, &answer["error"]), (429, &json!("login_budget")));
+        assert!(Instant::now() < deadline, "the code goes on being refused");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]
