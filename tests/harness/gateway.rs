@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -157,7 +158,7 @@ impl Gateway {
         if let Some(certificates) = &config.tls {
             certificates.write(folder.path());
         }
-        let process = spawn(folder.path(), &config.environment);
+        let process = spawn(folder.path(), &config.environment, &[]);
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -192,7 +193,12 @@ impl Gateway {
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.process = spawn(self.folder.path(), &self.environment);
+        self.start_again_under(&[]).await;
+    }
+
+    /// Starts it again by a program that becomes it, such as `env`.
+    pub(crate) async fn start_again_under(&mut self, launcher: &[&str]) {
+        self.process = spawn(self.folder.path(), &self.environment, launcher);
         self.wait_until_ready().await;
     }
 
@@ -290,8 +296,13 @@ pub(crate) fn write_key_file(file: &Path, key: &str) {
     file.write_all(secret(key).as_bytes()).unwrap();
 }
 
-fn spawn(folder: &Path, environment: &[(&str, String)]) -> Process {
+fn spawn(folder: &Path, environment: &[(&str, String)], launcher: &[&str]) -> Process {
     let mut command = wxgate();
+    if let [program, arguments @ ..] = launcher {
+        let wxgate = command.get_program().to_owned();
+        command = Command::new(program);
+        command.env_remove("WXGATE_CONFIG").args(arguments).arg(wxgate);
+    }
     command.current_dir(folder).args(["run", "--config", "wxgate.toml"]);
     for app in [SHOP, MERCHANT] {
         command.env(format!("SECRET_{}", app.name), app.secret);
