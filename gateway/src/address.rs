@@ -38,6 +38,17 @@ pub(crate) fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&peer))
 }
 
+/// One IPv6 subscriber has a whole /64: its addresses count as one.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
+        }
+    }
+}
+
 /// Writes `address` as its `Display` does, without `core::fmt` where it is IPv4: every request has it in three places.
 pub(crate) fn write(out: &mut String, address: IpAddr) {
     match address {

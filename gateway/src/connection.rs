@@ -3,10 +3,14 @@
 //! pingora listens on plain TCP everywhere. Whether a connection speaks TLS is told by the address it came in on; the
 //! handshake is ours, because its certificates, its time limit and its refusals are.
 
+mod admission;
 mod certificates;
+mod pace;
+mod stalled;
 mod stream;
 mod tls;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +22,15 @@ use pingora::protocols::{Ssl as _, Stream};
 use pingora::proxy::Session;
 use pingora::server::ShutdownWatch;
 
+pub(crate) use admission::{Admission, Limits, UnderWay};
 pub(crate) use certificates::Certificates;
+pub(crate) use stalled::{Unstalled, piece_came, stalls_since};
 
 use crate::front::{Front, HeadLimits};
+use crate::metrics::{Closed, ConnectionMetrics};
+use admission::{Member, Place};
 use certificates::Served;
+use pace::Paced;
 use stream::Connection;
 
 /// What the transport is told by the config.
@@ -30,7 +39,11 @@ pub(crate) struct Transport {
     /// The listeners that speak TLS; all others do not.
     pub(crate) tls: Vec<SocketAddr>,
     pub(crate) certificates: Certificates,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) head: HeadLimits,
+    /// How long writing to a connection may stand still.
+    pub(crate) write_timeout: Duration,
+    pub(crate) metrics: ConnectionMetrics,
 }
 
 /// Takes each connection, and hands it to `app` when it is ready for HTTP.
@@ -43,14 +56,18 @@ pub(crate) struct Connections<A> {
 #[async_trait]
 impl<A: ServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        // Boxed: the handshake is long over while the connection still lives.
-        let connection = Box::pin(self.transport.establish(stream)).await?;
-        let stream: Stream = match connection.selected_alpn_proto() {
-            // HTTP/2 has limits of its own, and no head that a stream could see.
-            Some(ALPN::H2) => Box::new(connection),
-            _ => Box::new(Front::new(Box::new(connection), self.transport.head)),
+        let place = self.transport.admit(&stream)?;
+        let served = async {
+            // Boxed: the handshake is long over while the connection still lives.
+            let connection = Box::pin(self.transport.establish(stream, &place)).await?;
+            let stream: Stream = match connection.selected_alpn_proto() {
+                // HTTP/2 has limits of its own, and no head that a stream could see.
+                Some(ALPN::H2) => Box::new(connection),
+                _ => Box::new(Front::new(Box::new(connection), self.transport.head)),
+            };
+            self.app.process_new(stream, shutdown).await
         };
-        self.app.process_new(stream, shutdown).await
+        place.hold(served).await
     }
 
     async fn cleanup(&self) {
@@ -59,34 +76,35 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
 }
 
 impl Transport {
-    /// Makes `stream` ready for HTTP; none if that fails, and then the connection has ended.
-    async fn establish(&self, stream: Stream) -> Option<Connection> {
-        let digest = stream.get_socket_digest();
-        let local = digest.as_ref().and_then(|digest| digest.local_addr()?.as_inet().copied());
-        match local {
-            Some(local) if self.tls.iter().any(|listener| covers(*listener, local)) => {
-                let handshake = tls::accept(stream, &self.certificates, local.ip());
-                match tokio::time::timeout(self.limit(), handshake).await {
-                    Ok(Ok(connection)) => Some(connection),
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "a TLS handshake failed");
-                        None
-                    }
-                    Err(_) => {
-                        tracing::debug!("a TLS handshake took too long");
-                        None
-                    }
-                }
-            }
-            // Without its address nobody can tell whether it must be TLS. The socket is gone then.
-            None if !self.tls.is_empty() => None,
-            _ => Some(Connection::plain(stream)),
-        }
+    fn admit(&self, stream: &Stream) -> Option<Place> {
+        let digest = stream.get_socket_digest()?;
+        // A socket without its other end is gone.
+        self.admission.enter(digest.peer_addr()?.as_inet()?.ip())
     }
 
-    /// A handshake is as much a wait for the client as a request head is.
-    const fn limit(&self) -> Duration {
-        self.head.timeout
+    /// Makes `stream` ready for HTTP; none if that fails, and then the connection has ended.
+    async fn establish(&self, stream: Stream, place: &Place) -> Option<Connection> {
+        // And without its own address nobody can tell whether it must be TLS.
+        let local = *stream.get_socket_digest()?.local_addr()?.as_inet()?;
+        let (member, socket) =
+            (Arc::clone(place.member()), Paced::new(stream, self.write_timeout, self.metrics.clone()));
+        if !self.tls.iter().any(|listener| covers(*listener, local)) {
+            return Some(Connection::plain(socket, Facts { member, tls: None }));
+        }
+        // A handshake is as much a wait for the client as a request head is.
+        let limit = self.head.timeout;
+        let failed =
+            match tokio::time::timeout(limit, tls::accept(socket, &self.certificates, local.ip())).await {
+                Ok(Ok((stream, served))) => {
+                    let facts = Facts { member, tls: Some(TlsFacts { served }) };
+                    return Some(Connection::tls(stream, facts, limit));
+                }
+                Ok(Err(error)) => error,
+                Err(_) => io::ErrorKind::TimedOut.into(),
+            };
+        self.metrics.closed(Closed::Handshake);
+        tracing::debug!(error = %failed, "a TLS handshake failed");
+        None
     }
 }
 
@@ -100,6 +118,7 @@ fn covers(listener: SocketAddr, local: SocketAddr) -> bool {
 /// thing that requests of both protocols can see of it.
 #[derive(Debug)]
 pub(crate) struct Facts {
+    member: Arc<Member>,
     tls: Option<TlsFacts>,
 }
 
@@ -114,6 +133,11 @@ impl Facts {
     pub(crate) fn of(session: &Session) -> Option<&Self> {
         let digest = session.as_downstream().digest()?.proxy_digest.as_ref()?;
         digest.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// Begins a request on it; none if it has just been told to make room for another.
+    pub(crate) fn begin(&self) -> Option<UnderWay> {
+        self.member.begin()
     }
 
     pub(crate) fn is_tls(&self) -> bool {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use http::HeaderValue;
 
+use crate::connection::UnderWay;
 use crate::denied::Denied;
 use crate::in_flight::Flying;
 use crate::steps::policy::Permit;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) upstream_started: Option<Instant>,
     pub(crate) upstream_took: Option<Duration>,
     pub(crate) body_bytes: u64,
+    /// While it is here, its connection is busy.
+    pub(crate) under_way: Option<UnderWay>,
     _flying: Flying,
 }
 
@@ -59,6 +62,7 @@ impl Context {
             upstream_started: None,
             upstream_took: None,
             body_bytes: 0,
+            under_way: None,
             _flying: flying,
         }
     }

@@ -1,5 +1,6 @@
 //! What Prometheus reads on the private listener. Every label value comes from the config or from a fixed list.
 
+mod connections;
 mod timed;
 
 use std::sync::{PoisonError, RwLock};
@@ -12,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+pub(crate) use connections::{Closed, ConnectionMetrics};
 pub(crate) use timed::TimedExchange;
 
 /// All metrics of the process.

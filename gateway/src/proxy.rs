@@ -31,7 +31,7 @@ use crate::steps::log::{AccessLog, Line};
 use crate::steps::policy::{Permit, permit};
 use crate::steps::route::{Destination, Endpoint};
 use crate::target::{self, BadTarget, canonical};
-use crate::{endpoints, framing, reply, websocket};
+use crate::{connection, endpoints, framing, reply, websocket};
 
 /// The proxy: one for all public listeners.
 #[derive(Debug)]
@@ -154,6 +154,13 @@ impl ProxyHttp for Proxy {
         session: &mut Session,
         context: &mut Box<Context>,
     ) -> pingora::Result<bool> {
+        if let Some(connection) = Facts::of(session) {
+            context.under_way = connection.begin();
+            if context.under_way.is_none() {
+                // It was idle, and another needed its room: this request came too late.
+                return Err(Error::new_down(ErrorType::ConnectionClosed));
+            }
+        }
         self.greet(session, context);
         match self.decide(session, context) {
             Ok(Way::Onward) => Ok(false),
@@ -227,9 +234,10 @@ impl ProxyHttp for Proxy {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         context: &mut Box<Context>,
     ) -> pingora::Result<()> {
+        connection::piece_came(end_of_stream);
         let (Some(body), Some(permit), false) = (body, &context.permit, context.websocket) else {
             return Ok(());
         };
@@ -329,6 +337,7 @@ impl ProxyHttp for Proxy {
             None if *error.esource() == ErrorSource::Downstream => {
                 Front::refusal(session).map(Denied::from).or_else(|| failure::client_mistake(error))
             }
+            None if connection::stalls_since(self.snapshot.server.read_timeout) => Some(Denied::BodyTimeout),
             None => Some(failure::upstream_failure(error, context)),
         };
         let Some(denied) = denied.filter(|_| session.response_written().is_none()) else {

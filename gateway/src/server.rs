@@ -21,10 +21,11 @@ use prometheus_client::registry::Registry;
 
 use crate::admin::{self, Admin, AdminState};
 use crate::config::Checked;
-use crate::connection::{Certificates, Connections, Transport};
+use crate::connection::{Admission, Certificates, Connections, Limits, Transport, Unstalled};
 use crate::context::RequestIds;
 use crate::front::HeadLimits;
 use crate::in_flight::InFlight;
+use crate::metrics::ConnectionMetrics;
 use crate::proxy::Proxy;
 use crate::snapshot::Snapshot;
 use crate::steps::log::{AccessLog, Style};
@@ -52,12 +53,9 @@ pub(crate) fn prepare(mut config: Checked) -> anyhow::Result<Gateway> {
     public().try_for_each(|address| check_free(*address))?;
     let access_style = config.log.access.then(|| Style::of(config.log.format));
     let server_conf = server_conf(&config);
-    let transport = Transport {
-        tls: tls.clone(),
-        certificates: Certificates::new(std::mem::take(&mut config.tls.certificates)),
-        head: HeadLimits { timeout: config.server.header_timeout, bytes_max: config.server.header_bytes_max },
-    };
-    let idle_timeout = config.server.keepalive_timeout;
+    let transport = transport(&mut config, &mut registry);
+    open_files(config.server.connections_max);
+    let patience = Patience::of(&config);
     let snapshot = Arc::new(Snapshot::build(config, Arc::new(SystemClock), &mut registry)?);
     let access_log = match access_style {
         Some(style) => Some(Arc::new(AccessLog::start(style, snapshot.metrics.log_lines_dropped.clone())?)),
@@ -75,7 +73,7 @@ pub(crate) fn prepare(mut config: Checked) -> anyhow::Result<Gateway> {
         draining: Arc::clone(&draining),
         leaving: Arc::clone(&leaving),
     };
-    let mut service = public_service(&server, proxy, transport, idle_timeout);
+    let mut service = public_service(&server, proxy, transport, &patience);
     service.threads = Some(workers);
     for address in public() {
         service.add_listener(listener(*address));
@@ -130,19 +128,64 @@ fn server_conf(config: &Checked) -> ServerConf {
     }
 }
 
-type PublicService = Service<Connections<HttpProxy<Proxy>>>;
+fn transport(config: &mut Checked, registry: &mut Registry) -> Transport {
+    let (server, metrics) = (&config.server, ConnectionMetrics::new(registry));
+    let limits = Limits {
+        all: server.connections_max,
+        per_address: server.connections_per_address_max,
+        exempt: server.trusted_proxies.clone(),
+    };
+    Transport {
+        tls: config.tls.listen.clone(),
+        certificates: Certificates::new(std::mem::take(&mut config.tls.certificates)),
+        admission: Admission::new(limits, metrics.clone()),
+        head: HeadLimits { timeout: server.header_timeout, bytes_max: server.header_bytes_max },
+        write_timeout: server.write_timeout,
+        metrics,
+    }
+}
 
-fn public_service(
-    server: &Server,
-    proxy: Proxy,
-    transport: Transport,
-    idle_timeout: Duration,
-) -> PublicService {
+/// A connection of a client may need a second one, to a service. Systems start programs with a limit of 1024 and let them
+/// raise it.
+fn open_files(connections_max: usize) {
+    let wanted = connections_max.saturating_mul(2);
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit >= wanted as u64 => {}
+        Ok(limit) => tracing::warn!(
+            limit,
+            wanted,
+            "the limit of open files is below twice server.connections_max: raise it (LimitNOFILE, ulimit -n), or lower \
+             server.connections_max"
+        ),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
+}
+
+type PublicService = Service<Connections<Unstalled<HttpProxy<Proxy>>>>;
+
+/// How long clients of HTTP/2 may do nothing.
+struct Patience {
+    /// On a connection without a request.
+    idle: Duration,
+    /// In the middle of a body.
+    stalled: Duration,
+}
+
+impl Patience {
+    fn of(config: &Checked) -> Self {
+        let services = config.upstreams.iter().map(|service| service.read_timeout.max(service.write_timeout));
+        let stalled = config.server.read_timeout + services.max().unwrap_or_default();
+        Self { idle: config.server.keepalive_timeout, stalled }
+    }
+}
+
+fn public_service(server: &Server, proxy: Proxy, transport: Transport, patience: &Patience) -> PublicService {
     let mut app = http_proxy(&server.configuration, proxy);
     let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(idle_timeout);
+    options.h2_idle_timeout = Some(patience.idle);
     app.server_options = Some(options);
-    Service::new("public".to_owned(), Connections { app: Arc::new(app), transport })
+    let app = Arc::new(Unstalled { app: Arc::new(app), limit: patience.stalled });
+    Service::new("public".to_owned(), Connections { app, transport })
 }
 
 fn listener(address: SocketAddr) -> ListenerConfig {

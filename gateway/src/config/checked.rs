@@ -53,7 +53,7 @@ pub(crate) struct Server {
     pub(crate) keepalive_timeout: Duration,
     /// Between two reads of a request body. Default 30 s.
     pub(crate) read_timeout: Duration,
-    /// A single write to a client that does not read. Default 60 s.
+    /// How long writing to a client may stand still; what it takes gives some of that back. Default 60 s.
     pub(crate) write_timeout: Duration,
     /// Request line and headers together, in bytes. Default 32 KiB.
     pub(crate) header_bytes_max: usize,
@@ -61,6 +61,10 @@ pub(crate) struct Server {
     pub(crate) target_bytes_max: usize,
     /// Request body where the route says nothing, in bytes. Default 1 GiB.
     pub(crate) body_bytes_max: u64,
+    /// Connections of clients. Default 10 000.
+    pub(crate) connections_max: usize,
+    /// Of one address, or of one IPv6 network of 64 bits. Default 1000.
+    pub(crate) connections_per_address_max: usize,
     /// Kept-alive connections to all upstreams, over all workers. Default 1024.
     pub(crate) upstream_pool: usize,
     /// After SIGTERM: how long readiness is already off while new requests are still taken. Default 0 s.

@@ -1,5 +1,6 @@
 //! The stream of a connection, plain or TLS, as pingora wants it.
 
+use std::future::Future as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use pingora::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
-use super::certificates::Served;
-use super::{Facts, TlsFacts};
+use super::Facts;
+use super::pace::Paced;
 
 /// The stream of one connection.
 #[derive(Debug)]
@@ -28,22 +30,35 @@ pub(super) struct Connection {
     alpn: ALPN,
     tls: Option<Arc<SslDigest>>,
     facts: Arc<ProxyDigest>,
+    /// What a client of HTTP/2 still owes before its first frame.
+    preface: Option<Preface>,
 }
 
 #[derive(Debug)]
 enum Io {
-    Plain(Stream),
-    Tls(Box<TlsStream<Stream>>),
+    Plain(Paced),
+    Tls(Box<TlsStream<Paced>>),
 }
 
+/// pingora waits for it without end.
+#[derive(Debug)]
+struct Preface {
+    bytes: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+/// RFC 9113 §3.4.
+const PREFACE_BYTES: usize = 24;
+
 impl Connection {
-    pub(super) fn plain(stream: Stream) -> Self {
-        Self { io: Io::Plain(stream), alpn: ALPN::H1, tls: None, facts: facts(Facts { tls: None }) }
+    pub(super) fn plain(socket: Paced, known: Facts) -> Self {
+        Self { io: Io::Plain(socket), alpn: ALPN::H1, tls: None, facts: facts(known), preface: None }
     }
 
-    pub(super) fn tls(stream: TlsStream<Stream>, served: Arc<Served>) -> Self {
+    /// `limit`: how long a client of HTTP/2 may take until it says so.
+    pub(super) fn tls(stream: TlsStream<Paced>, known: Facts, limit: Duration) -> Self {
         let settled = stream.get_ref().1;
-        let alpn = if settled.alpn_protocol() == Some(b"h2") { ALPN::H2 } else { ALPN::H1 };
+        let h2 = settled.alpn_protocol() == Some(b"h2");
         let suite = settled.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
         let version = settled.protocol_version().and_then(|version| version.as_str());
         // That there is one is how pingora knows of TLS.
@@ -51,17 +66,19 @@ impl Connection {
             SslDigest::new(suite.unwrap_or_default(), version.unwrap_or_default(), None, None, Vec::new());
         Self {
             io: Io::Tls(Box::new(stream)),
-            alpn,
+            alpn: if h2 { ALPN::H2 } else { ALPN::H1 },
             tls: Some(Arc::new(digest)),
-            facts: facts(Facts { tls: Some(TlsFacts { served }) }),
+            facts: facts(known),
+            preface: h2
+                .then(|| Preface { bytes: PREFACE_BYTES, deadline: Box::pin(tokio::time::sleep(limit)) }),
         }
     }
 
     /// What lies below TLS.
     fn socket(&self) -> &Stream {
         match &self.io {
-            Io::Plain(stream) => stream,
-            Io::Tls(stream) => stream.get_ref().0,
+            Io::Plain(socket) => &socket.io,
+            Io::Tls(stream) => &stream.get_ref().0.io,
         }
     }
 }
@@ -75,10 +92,21 @@ fn facts(facts: Facts) -> Arc<ProxyDigest> {
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().io {
-            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        let connection = self.get_mut();
+        let before = buf.filled().len();
+        let read = match &mut connection.io {
+            Io::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Io::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        };
+        if let Some(preface) = &mut connection.preface {
+            preface.bytes = preface.bytes.saturating_sub(buf.filled().len() - before);
+            if preface.bytes == 0 {
+                connection.preface = None;
+            } else if read.is_pending() && preface.deadline.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
+        read
     }
 }
 
@@ -127,7 +155,7 @@ impl AsyncWrite for Connection {
 impl Shutdown for Connection {
     async fn shutdown(&mut self) {
         match &mut self.io {
-            Io::Plain(stream) => Shutdown::shutdown(&mut **stream).await,
+            Io::Plain(socket) => Shutdown::shutdown(&mut *socket.io).await,
             Io::Tls(stream) => {
                 if let Err(error) = stream.shutdown().await {
                     tracing::debug!(%error, "a TLS connection did not end as it should");

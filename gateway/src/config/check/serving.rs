@@ -27,6 +27,14 @@ pub(super) fn server(written: &written::Server, elsewhere: bool, cx: &mut Contex
         header_bytes_max: usize::try_from(header_bytes_max).unwrap_or(usize::MAX),
         target_bytes_max: target_bytes_max(written.target_bytes_max, header_bytes_max, cx),
         body_bytes_max: written.body_bytes_max.0,
+        connections_max: count(cx, "server.connections_max", written.connections_max, 1, 10_000_000),
+        connections_per_address_max: count(
+            cx,
+            "server.connections_per_address_max",
+            written.connections_per_address_max,
+            1,
+            10_000_000,
+        ),
         upstream_pool: count(cx, "server.upstream_pool", written.upstream_pool, 1, 1_000_000),
         drain_delay: cx
             .within("server.drain_delay", written.drain_delay, Time::secs(0)..=Time::secs(3_600))

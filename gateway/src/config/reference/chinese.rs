@@ -47,12 +47,23 @@ const MEANINGS: &[(&str, &str)] = &[
     ("server.header_timeout", "从请求头的第一个字节到最后一个字节的时限，慢速客户端不能占住连接更久。"),
     ("server.keepalive_timeout", "空闲的长连接超过这个时间就关闭。"),
     ("server.read_timeout", "读取请求体时，两次读取之间的最长间隔。"),
-    ("server.write_timeout", "客户端不读取时，单次写入的最长时间。"),
+    (
+        "server.write_timeout",
+        "向客户端写入时累计可以停顿多久；客户端每收下 1 KiB 补回一秒。网络慢的客户端照常得到服务，偶尔才收一个字节的会被断开。",
+    ),
     ("server.header_bytes_max", "请求行与请求头的总大小；超过则以 431 拒绝。"),
     ("server.target_bytes_max", "路径与查询串的总大小；超过返回 414。"),
     (
         "server.body_bytes_max",
         "请求体大小上限，路由没有单独设置时生效；超过返回 413。请求体是流式转发的，上限大也不占内存。`\"0B\"` 表示不允许请求体。",
+    ),
+    (
+        "server.connections_max",
+        "客户端连接的总数上限，正在握手的也计入。超过时关闭空闲最久的连接；没有空闲连接时关闭新来的。每个连接可能占用两个文件描述符（`ulimit -n`）。",
+    ),
+    (
+        "server.connections_per_address_max",
+        "同一地址（IPv6 按 /64）的连接数上限，超过的直接关闭。`trusted_proxies` 不受此限。移动运营商的一个出口地址后面有很多用户。",
     ),
     (
         "server.upstream_pool",

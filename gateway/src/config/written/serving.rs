@@ -24,7 +24,8 @@ pub(crate) struct Server {
     pub(crate) keepalive_timeout: Time,
     /// The longest pause between two reads of a request body.
     pub(crate) read_timeout: Time,
-    /// The longest single write to a client that does not read.
+    /// How long writing to a client may stand still, in all; each KiB that it takes gives a second back. So a slow client is
+    /// served, and one that takes a byte now and then is cut.
     pub(crate) write_timeout: Time,
     /// Request line and headers together; more is refused with 431.
     pub(crate) header_bytes_max: Size,
@@ -33,6 +34,12 @@ pub(crate) struct Server {
     /// A request body, where its route says nothing; more is refused with 413. Bodies are streamed, never held, so a
     /// large limit costs no memory. `"0B"` allows no body.
     pub(crate) body_bytes_max: Size,
+    /// Connections of clients at once, those that are still shaking hands included. When there are more, the one that has
+    /// been idle longest is closed; if none is idle, the new one. Each may need two open files (`ulimit -n`).
+    pub(crate) connections_max: u64,
+    /// Connections at once of one address (of one /64 in IPv6); more are closed at once. `trusted_proxies` are exempt. A
+    /// mobile carrier has many users behind one address.
+    pub(crate) connections_per_address_max: u64,
     /// Idle kept-alive connections to all upstreams together. Set it above the peak of concurrent requests, or
     /// connections are opened and closed all the time.
     pub(crate) upstream_pool: u64,
@@ -56,6 +63,8 @@ impl Default for Server {
             header_bytes_max: Size(32 << 10),
             target_bytes_max: Size(8 << 10),
             body_bytes_max: Size(1 << 30),
+            connections_max: 10_000,
+            connections_per_address_max: 1_000,
             upstream_pool: 1024,
             drain_delay: Time::secs(0),
             drain_timeout: Time::secs(30),

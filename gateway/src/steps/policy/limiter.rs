@@ -9,6 +9,7 @@ use auth_core::{AppId, OpenId};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use crate::address;
 use crate::config::Limit;
 use crate::denied::Denied;
 
@@ -54,7 +55,7 @@ impl Limiter {
 
     /// Counts one request of the user, or of the address where there is none.
     pub(crate) fn take(&self, user: Option<&OpenId>, client: IpAddr) -> Result<(), Denied> {
-        let key = user.map_or_else(|| Key::Address(network(client)), |user| Key::User(user.clone()));
+        let key = user.map_or_else(|| Key::Address(address::network(client)), |user| Key::User(user.clone()));
         self.count(key).map_err(|retry_after_secs| Denied::RateLimited { retry_after_secs })
     }
 
@@ -80,17 +81,6 @@ impl Limiter {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// One IPv6 subscriber has a whole /64: its addresses count as one.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
-        }
-    }
 }
 
 #[cfg(test)]
