@@ -65,6 +65,19 @@ fn provide(value: &mut Value, folder: &Path, variables: &mut Vec<(String, String
                 write_secret(&path, &a_secret(file));
                 *file = path.display().to_string();
             }
+            if let (Some(Value::String(chain)), Some(Value::String(key))) =
+                (table.get("chain").cloned(), table.get("key").cloned())
+            {
+                let made = rcgen::generate_simple_self_signed(vec![format!("shop{}.test", chain.len())]);
+                let made = made.expect("a certificate can be made");
+                for (name, file, text) in
+                    [("chain", chain, made.cert.pem()), ("key", key, made.signing_key.serialize_pem())]
+                {
+                    let path = folder.join(file.trim_start_matches('/').replace('/', "-"));
+                    write_secret(&path, &text);
+                    table.insert(name.to_owned(), path.display().to_string().into());
+                }
+            }
             table.iter_mut().for_each(|(_, value)| provide(value, folder, variables));
         }
         _ => {}

@@ -1,5 +1,14 @@
 //! Group K: TLS.
 
+use std::sync::Arc;
+
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
+};
+use rustls::pki_types::ServerName;
+use rustls::{HandshakeKind, NamedGroup};
+
 use super::case;
 use crate::harness::hello::{ClientHello, HelloAnswer, record, say_hello};
 use crate::harness::tls::{Hello, TlsConnection};
@@ -130,5 +139,96 @@ async fn old_versions_and_weak_ciphers_are_refused() {
             TlsConnection::open(&gateway, Hello::to("gw.test").versions(versions)).await.unwrap();
         let chain = connection.stream.get_ref().1.peer_certificates().unwrap();
         assert_eq!(chain.len(), 2, "{versions:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_only_under_its_certificate() {
+    let _case = case(
+        "K07",
+        "a session that was opened under one certificate is not resumed by a client that asks for a host of another: the \
+         handshake is a full one, with the other certificate",
+    );
+    let (gateway, _recorder) = Gateway::with_tls_before_recorder().await;
+    let root = &gateway.tls.as_ref().unwrap().root;
+    for version in rustls::ALL_VERSIONS {
+        let mut config = Hello::to("gw.test").versions(&[*version]).config(root);
+        config.resumption = Resumption::store(Arc::new(AnyName::default()));
+        let config = Arc::new(config);
+        for (name, kind) in [
+            ("gw.test", HandshakeKind::Full),
+            ("gw.test", HandshakeKind::Resumed),
+            ("b.test", HandshakeKind::Full),
+        ] {
+            let mut connection =
+                TlsConnection::open_with(gateway.tls_port(), name, Arc::clone(&config)).await.unwrap();
+            assert_eq!(connection.stream.get_ref().1.handshake_kind(), Some(kind), "{version:?} {name}");
+            let answer = connection.ask(GET.replace("gw.test", name)).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{version:?} {name}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_request_comes_before_the_handshake_is_done() {
+    let _case = case(
+        "K09",
+        "early data, which anyone who recorded it can send once more, is not offered to a client that resumes",
+    );
+    let (gateway, _recorder) = Gateway::with_tls_before_recorder().await;
+    let mut config = Hello::to("gw.test").config(&gateway.tls.as_ref().unwrap().root);
+    config.enable_early_data = true;
+    let config = Arc::new(config);
+    let mut connection =
+        TlsConnection::open_with(gateway.tls_port(), "gw.test", Arc::clone(&config)).await.unwrap();
+    assert!(connection.ask(GET).await.starts_with("HTTP/1.1 200 "));
+    let mut again =
+        rustls::ClientConnection::new(Arc::clone(&config), "gw.test".try_into().unwrap()).unwrap();
+    assert!(again.early_data().is_none());
+    let again = TlsConnection::open_with(gateway.tls_port(), "gw.test", config).await.unwrap();
+    assert_eq!(again.stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Resumed));
+}
+
+/// A client's memory that offers every session to every host.
+#[derive(Debug)]
+struct AnyName(ClientSessionMemoryCache);
+
+impl Default for AnyName {
+    fn default() -> Self {
+        Self(ClientSessionMemoryCache::new(16))
+    }
+}
+
+fn any() -> ServerName<'static> {
+    ServerName::try_from("any.test").unwrap()
+}
+
+impl ClientSessionStore for AnyName {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(any(), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&any())
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(any(), session);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&any())
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&any());
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(any(), ticket);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&any())
     }
 }
