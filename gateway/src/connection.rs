@@ -24,7 +24,7 @@ use pingora::server::ShutdownWatch;
 
 pub(crate) use admission::{Admission, Limits, UnderWay};
 pub(crate) use certificates::Certificates;
-pub(crate) use stalled::{Unstalled, piece_came, stalls_since};
+pub(crate) use stalled::{Unstalled, limited_elsewhere, piece_came, stalls_since};
 
 use crate::front::{Front, HeadLimits};
 use crate::metrics::{Closed, ConnectionMetrics};

@@ -166,6 +166,7 @@ impl ProxyHttp for Proxy {
             Ok(Way::Onward) => Ok(false),
             // Boxed, so that the way of a proxied request does not carry their size.
             Ok(Way::Endpoint(endpoint)) => {
+                connection::limited_elsewhere();
                 Box::pin(endpoints::answer(endpoint, &self.snapshot, session, context)).await?;
                 Ok(true)
             }
@@ -238,6 +239,11 @@ impl ProxyHttp for Proxy {
         context: &mut Box<Context>,
     ) -> pingora::Result<()> {
         connection::piece_came(end_of_stream);
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            // pingora would end a chunked body here, and once more behind it: a second end would be what the service reads
+            // as the start of the next request. HTTP/2 clients do end a body with an empty piece.
+            *body = None;
+        }
         let (Some(body), Some(permit), false) = (body, &context.permit, context.websocket) else {
             return Ok(());
         };

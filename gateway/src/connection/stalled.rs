@@ -25,6 +25,11 @@ pub(crate) fn piece_came(end: bool) {
     let _ = LAST_PIECE.try_with(|last| last.set((!end).then(Instant::now)));
 }
 
+/// The request's body has a time limit of its own.
+pub(crate) fn limited_elsewhere() {
+    piece_came(true);
+}
+
 /// Whether the request's body has not gone on for this long.
 pub(crate) fn stalls_since(limit: Duration) -> bool {
     let last = LAST_PIECE.try_with(Cell::get).ok().flatten();
