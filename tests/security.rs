@@ -30,6 +30,7 @@ mod token_claims;
 mod token_places;
 mod configured_keys;
 mod cache;
+mod http2_limits;
 mod connections;
 mod responses;
 mod websocket;

@@ -1,16 +1,13 @@
 //! Cases of several groups that are about HTTP/2 alone.
 
 use super::case;
-use crate::harness::Gateway;
-use crate::harness::h2::{
-    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, PING, RST_STREAM, Raw, SETTINGS,
-    WINDOW_UPDATE, frame,
-};
+use crate::harness::h2::{self, DATA, END_STREAM, Outcome, Raw};
+use crate::harness::{Config, Gateway, Recorder};
 
-type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;
+pub(super) type Fields<'a> = Vec<(&'a [u8], &'a [u8])>;
 
 /// A request for `/public/x` that is in order.
-fn get<'a>(more: &[(&'a [u8], &'a [u8])]) -> Fields<'a> {
+pub(super) fn get<'a>(more: &[(&'a [u8], &'a [u8])]) -> Fields<'a> {
     let mut fields = vec![
         (&b":method"[..], &b"GET"[..]),
         (b":scheme", b"https"),
@@ -90,7 +87,8 @@ async fn a_body_is_as_long_as_it_says() {
     let _case = case(
         "D19",
         "an HTTP/2 body that is longer or shorter than its content-length, or a head that would split in HTTP/1, ends \
-         the stream; a service's connection that got part of such a request is never used again",
+         the stream; a service's connection that got part of such a request is never used again; empty pieces of a body \
+         do not end it, or end it twice",
     );
     let (gateway, recorder) = Gateway::with_tls_before_recorder().await;
     let post = |fields: Fields<'static>| {
@@ -130,60 +128,52 @@ async fn a_body_is_as_long_as_it_says() {
         );
     }
     assert!(recorder.seen().iter().all(|seen| seen.target() == "/public/after"));
+    // Pieces of nothing, in the middle and at the end, are no end of the body and no second end.
+    let mut raw = Raw::connect(&gateway, &[]).await;
+    for stream in [1, 3, 5] {
+        raw.headers(stream, false, &with(b":method", b"POST")).await;
+        for piece in ["", "ab", "", "c"] {
+            raw.write(DATA, 0, stream, piece.as_bytes()).await;
+        }
+        raw.write(DATA, END_STREAM, stream, b"").await;
+        assert_eq!(raw.outcome(stream).await, Outcome::Status(200));
+        let last = recorder.last();
+        assert_eq!((last.request_line(), &last.body[..]), ("POST /public/x HTTP/1.1", &b"abc"[..]));
+    }
+    let answer = h2::Client::connect(&gateway).await.get("/public/after", &[]).await.unwrap();
+    assert_eq!((answer.status, recorder.last().target()), (200, "/public/after"));
+    assert!(recorder.seen().iter().all(|seen| seen.request_line().ends_with(" HTTP/1.1")));
 }
 
 #[tokio::test]
-async fn floods_end_the_connection() {
+async fn an_extended_connect_opens_nothing() {
     let _case = case(
-        "L12",
-        "a client that resets its streams as fast as it opens them, makes the gateway reset them, or sends endless \
-         continuations, pings, settings or empty frames, loses its connection; the others do not notice",
+        "I11",
+        "a WebSocket asked for by HTTP/2's extended CONNECT, and a CONNECT of any other kind, is refused: no check of an \
+         upgrade is passed by",
     );
-    let (gateway, _recorder) = Gateway::with_tls_before_recorder().await;
-    let before = gateway.process.resident_bytes();
-    let head = h2::block(&get(&[]));
-    let whole = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
-    let open = |stream| frame(HEADERS, END_HEADERS, stream, &head);
-    let reset = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
-    let once = frame(HEADERS, 0, 1, &head);
-    // MadeYouReset: a window that overflows, and a window of nothing, are the gateway's to reset.
-    let (much, nothing) = ([0x7f, 0xff, 0xff, 0xff], [0; 4]);
-    type Round<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
-    let floods: [(&str, Round<'_>); 8] = [
-        ("resets", Box::new(|n| [whole(2 * n + 1), reset(2 * n + 1)].concat())),
-        ("resets of open streams", Box::new(|n| [open(2 * n + 1), reset(2 * n + 1)].concat())),
+    let recorder = Recorder::start().await;
+    let routes = "[[route]]\npath = \"/*\"\nupstream = \"service\"\nauth = \"none\"\nwebsocket = true\n";
+    let gateway = Gateway::start(Config::new(recorder.port, routes).with_tls()).await;
+    let connect =
+        |more: &[(&'static [u8], &'static [u8])]| [&[(&b":method"[..], &b"CONNECT"[..])], more].concat();
+    let authority: (&[u8], &[u8]) = (b":authority", b"gw.test");
+    let whole = [authority, (b":scheme", b"https"), (b":path", b"/ws")];
+    for (what, fields) in [
         (
-            "windows that overflow",
-            Box::new(|n| [open(2 * n + 1), frame(WINDOW_UPDATE, 0, 2 * n + 1, &much)].concat()),
+            "websocket",
+            connect(
+                &[&whole[..], &[(b":protocol", b"websocket"), (b"sec-websocket-version", b"13")]].concat(),
+            ),
         ),
-        (
-            "windows of nothing",
-            Box::new(|n| [open(2 * n + 1), frame(WINDOW_UPDATE, 0, 2 * n + 1, &nothing)].concat()),
-        ),
-        ("continuations", Box::new(|n| if n == 0 { once.clone() } else { frame(CONTINUATION, 0, 1, &[]) })),
-        ("pings", Box::new(|_| frame(PING, 0, 0, &[7; 8]))),
-        ("settings", Box::new(|_| frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0]))),
-        ("empty data", Box::new(|n| if n == 0 { open(1) } else { frame(DATA, 0, 1, &[]) })),
-    ];
-    for (what, round) in floods {
-        let mut raw = Raw::connect(&gateway, &[]).await;
-        // Nothing is read, so that what the gateway answers heaps up, and writing fails once it has had enough.
-        let mut ended = false;
-        for batch in 0..2_000 {
-            let bytes: Vec<_> = (0..100).flat_map(|n| round(batch * 100 + n)).collect();
-            if !raw.write_bytes(&bytes).await {
-                ended = true;
-                break;
-            }
-        }
-        // What needs an answer waits for the answer to be taken: it costs nothing while it waits.
-        assert!(ended || matches!(what, "pings" | "settings"), "{what} go on for ever");
-        assert_eq!(
-            h2::Client::connect(&gateway).await.get("/public/x", &[]).await.unwrap().status,
-            200,
-            "{what}"
-        );
+        ("another protocol", connect(&[&whole[..], &[(b":protocol", b"connect-udp")]].concat())),
+        ("with a path", connect(&whole)),
+        ("a tunnel", connect(&[authority])),
+        ("a tunnel elsewhere", connect(&[(b":authority", b"127.0.0.1:22")])),
+    ] {
+        let outcome = outcome(&gateway, &fields).await;
+        let refused = matches!(outcome, Outcome::Reset | Outcome::Closed | Outcome::Status(400 | 405 | 421));
+        assert!(refused, "{what}: {outcome:?}");
     }
-    let grown = gateway.process.resident_bytes().saturating_sub(before);
-    assert!(grown < 128 << 20, "{grown} bytes are held");
+    assert_eq!((recorder.seen().len(), recorder.connections()), (0, 0));
 }
