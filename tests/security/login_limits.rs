@@ -111,7 +111,7 @@ async fn a_refused_code_gets_in_later() {
     let config = Config::new(recorder.port, gateway::ROUTES).with("[login]\nbudget = \"1/s\"\n");
     let gateway = Gateway::start(config).await;
     let mut bodies = Vec::new();
-    for n in 0..4 {
+    for n in 0..20 {
         bodies.push(of_shop(&gateway.simulator.code(&SHOP, &format!("user-{n}")).await));
     }
     // More at once than a second has room for.
