@@ -31,7 +31,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("framing", &["denied", "front"]),
     ("websocket", &["denied"]),
     // The transport is below HTTP: it knows no request.
-    ("connection", &["address", "config", "guard", "metrics"]),
+    ("connection", &["address", "config", "front", "metrics"]),
     ("steps", &["address", "config", "context", "denied", "target", "websocket"]),
     ("endpoints", &["config", "context", "denied", "framing", "reply", "snapshot", "steps"]),
 ];

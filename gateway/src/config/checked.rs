@@ -61,9 +61,9 @@ pub(crate) struct Server {
     pub(crate) target_bytes_max: usize,
     /// Request body where the route says nothing, in bytes. Default 1 GiB.
     pub(crate) body_bytes_max: u64,
-    /// Connections of clients. Default 10 000.
+    /// Connections of clients. Default 20 000.
     pub(crate) connections_max: usize,
-    /// Of one address, or of one IPv6 network of 64 bits. Default 1000.
+    /// Of one address, or of one IPv6 network of 64 bits. Default 5000.
     pub(crate) connections_per_address_max: usize,
     /// Kept-alive connections to all upstreams, over all workers. Default 1024.
     pub(crate) upstream_pool: usize,

@@ -63,7 +63,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "server.connections_per_address_max",
-        "同一地址（IPv6 按 /64）的连接数上限，超过的直接关闭。`trusted_proxies` 不受此限。移动运营商的一个出口地址后面有很多用户。",
+        "同一地址（IPv6 按 /64）的连接数上限，超过的直接关闭。`trusted_proxies` 不受此限。移动运营商的一个出口地址后面有很多用户，没有列入的负载均衡后面则是全部用户。",
     ),
     (
         "server.upstream_pool",

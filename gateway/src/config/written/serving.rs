@@ -38,7 +38,7 @@ pub(crate) struct Server {
     /// been idle longest is closed; if none is idle, the new one. Each may need two open files (`ulimit -n`).
     pub(crate) connections_max: u64,
     /// Connections at once of one address (of one /64 in IPv6); more are closed at once. `trusted_proxies` are exempt. A
-    /// mobile carrier has many users behind one address.
+    /// mobile carrier has many users behind one address, and a load balancer that is not listed has all of them.
     pub(crate) connections_per_address_max: u64,
     /// Idle kept-alive connections to all upstreams together. Set it above the peak of concurrent requests, or
     /// connections are opened and closed all the time.
@@ -63,8 +63,8 @@ impl Default for Server {
             header_bytes_max: Size(32 << 10),
             target_bytes_max: Size(8 << 10),
             body_bytes_max: Size(1 << 30),
-            connections_max: 10_000,
-            connections_per_address_max: 1_000,
+            connections_max: 20_000,
+            connections_per_address_max: 5_000,
             upstream_pool: 1024,
             drain_delay: Time::secs(0),
             drain_timeout: Time::secs(30),

@@ -13,7 +13,7 @@ const IDENTITY_PREFIX: &[u8] = b"xwx";
 
 /// What proxies say about where a request came from, folded. From a client it is hearsay.
 const PROVENANCE_PREFIX: &[u8] = b"xforwarded";
-const PROVENANCE: [&str; 36] = [
+const PROVENANCE: [&str; 37] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -53,6 +53,8 @@ const PROVENANCE: [&str; 36] = [
     "x-method-override",
     "x-host",
     "x-request-id",
+    // CGI hands it on as HTTP_PROXY, and programs take that for the proxy to use.
+    "proxy",
 ];
 
 /// Knows the protected names.
