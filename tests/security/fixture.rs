@@ -42,8 +42,17 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) async fn start(routes: &str) -> Self {
+        Self::start_with(|port| Config::new(port, routes)).await
+    }
+
+    /// With a listener for TLS and HTTP/2 beside the plain one.
+    pub(super) async fn start_with_tls(routes: &str) -> Self {
+        Self::start_with(|port| Config::new(port, routes).with_tls()).await
+    }
+
+    async fn start_with(config: impl FnOnce(u16) -> Config) -> Self {
         let recorder = Recorder::start().await;
-        let gateway = Gateway::start(Config::new(recorder.port, routes)).await;
+        let gateway = Gateway::start(config(recorder.port)).await;
         Self { gateway, recorder, token: OnceCell::new() }
     }
 

@@ -5,7 +5,7 @@ mod published;
 
 use super::case;
 use crate::harness::gateway::ROUTES;
-use crate::harness::{Config, Gateway, Recorder, exchange_all, exchange_and_follow};
+use crate::harness::{Config, Gateway, Recorder, exchange_all, exchange_and_follow, h2};
 
 /// Closes the connection, so that whatever was answered before can be counted.
 pub(in crate::security) const LAST: &str =
@@ -347,7 +347,7 @@ async fn what_follows_a_request_is_itself() {
 
 #[tokio::test]
 async fn a_refused_request_takes_nothing_with_it() {
-    let (gateway, recorder) = Gateway::before_recorder().await;
+    let (gateway, recorder) = Gateway::with_tls_before_recorder().await;
     {
         let _case = case(
             "D20",
@@ -376,8 +376,8 @@ async fn a_refused_request_takes_nothing_with_it() {
         assert_eq!(recorder.seen().len(), before);
     }
     {
-        let _case =
-            case("D17", "CONNECT is refused on HTTP/1.1, with whatever comes along: this is no tunnel");
+        let _case = case("D17", "CONNECT is refused, with whatever comes along: this is no tunnel");
+        let connections = recorder.connections();
         refused(
             &gateway,
             &recorder,
@@ -389,5 +389,9 @@ async fn a_refused_request_takes_nothing_with_it() {
             ],
         )
         .await;
+        let connect = http::Request::builder().method("CONNECT").uri("other:443").body(()).unwrap();
+        let answer = h2::Client::connect(&gateway).await.request(connect, None, &[]).await;
+        assert!(answer.is_err() || answer.unwrap().status == 405);
+        assert_eq!(recorder.connections(), connections);
     }
 }

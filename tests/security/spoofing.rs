@@ -6,15 +6,16 @@ use serde_json::json;
 
 use super::case;
 use super::fixture::Fixture;
-use crate::harness::{Config, Gateway, Recorder, SHOP, Script, Seen, exchange, gateway};
+use crate::harness::{Config, Gateway, Recorder, SHOP, Script, Seen, exchange, gateway, h2};
 
 /// How a request comes to the gateway.
 #[derive(Debug, Clone, Copy)]
 enum Transport {
     Http1,
+    Http2,
 }
 
-const TRANSPORTS: [Transport; 1] = [Transport::Http1];
+const TRANSPORTS: [Transport; 2] = [Transport::Http1, Transport::Http2];
 
 /// A path, whether a good token comes along, and whether the service then learns whose it is.
 const WAYS: [(&str, bool, bool); 8] = [
@@ -56,18 +57,20 @@ const SPELLINGS: [&str; 18] = [
 
 struct Spoofer {
     front: Fixture,
+    http2: h2::Client,
     /// What the service is told of the user.
     identity: BTreeMap<String, String>,
 }
 
 impl Spoofer {
     async fn start() -> Self {
-        let front = Fixture::start(&format!("{}{WEBSOCKET}", gateway::ROUTES)).await;
+        let front = Fixture::start_with_tls(&format!("{}{WEBSOCKET}", gateway::ROUTES)).await;
+        let http2 = h2::Client::connect(&front.gateway).await;
         let seen = front.get_as_alice("/api/x").await.seen.expect("it comes through");
         let identity = identity(&seen);
         let names: Vec<_> = identity.keys().map(String::as_str).collect();
         assert_eq!(names, ["X_WX_APPID", "X_WX_OPENID", "X_WX_SOURCE", "X_WX_UNIONID"]);
-        Self { front, identity }
+        Self { front, http2, identity }
     }
 
     /// Sends these headers every way: the service is told the truth or nothing, once, and never what they say.
@@ -88,9 +91,21 @@ impl Spoofer {
         let before = recorder.seen().len();
         match transport {
             Transport::Http1 => self.send_http1(path, with_token, lines).await,
+            Transport::Http2 => self.send_http2(path, with_token, lines).await,
         }
         assert_eq!(recorder.seen().len(), before + 1, "{transport:?} {path} {lines:?}");
         recorder.last()
+    }
+
+    /// On the path of WebSockets a plain request: HTTP/2 opens none here.
+    async fn send_http2(&self, path: &str, with_token: bool, lines: &[(&str, &str)]) {
+        let bearer = format!("Bearer {}", self.front.token().await);
+        let mut headers = lines.to_vec();
+        if with_token {
+            headers.insert(1, ("authorization", &bearer));
+        }
+        let answer = self.http2.get(path, &headers).await.unwrap();
+        assert_eq!(answer.status, 200, "{path} {lines:?}");
     }
 
     /// The first line before the token, the others after it.

@@ -1,9 +1,11 @@
 //! Group I: an upgrade is a request like any other until it is granted, and a tunnel only if both ends say so.
 
+use serde_json::json;
+
 use super::case;
 use super::framing::{LAST, statuses};
 use crate::harness::gateway::ROUTES;
-use crate::harness::{Config, Connection, Gateway, Recorder, SHOP, Script, exchange, exchange_all};
+use crate::harness::{Config, Connection, Gateway, Recorder, SHOP, Script, exchange, exchange_all, tokens};
 
 const WEBSOCKETS: &str = r#"
 [[route]]
@@ -193,15 +195,18 @@ async fn a_tunnel_ends_with_its_session() {
         "I05",
         "a WebSocket whose session ended or whose token expired is closed with 1008 within a second or so",
     );
-    let (gateway, recorder) = start("", "10m").await;
+    let (gateway, recorder) = start("[token]\nleeway = \"0s\"\n", "10m").await;
     recorder.play(Script::after_body().accept_websocket().silence());
     let (alice, bob) = (gateway.log_in(&SHOP, "alice").await, gateway.log_in(&SHOP, "bob").await);
     let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
     let mut goes_on = open(&gateway, "/ws", &bearer(&bob)).await;
     let mut ended = open(&gateway, "/ws", &bearer(&alice)).await;
     assert_eq!(gateway.post("/logout").bearer_auth(&alice).send().await.unwrap().status(), 204);
+    let soon = tokens::signed(json!({ "exp": tokens::now() + 3 }));
+    let mut expired = open(&gateway, "/ws", &bearer(&soon)).await;
     // RFC 6455 §5.5.1: a close frame with the code 1008.
     assert_eq!(ended.rest_bytes().await, [0x88, 0x02, 0x03, 0xf0]);
+    assert_eq!(expired.rest_bytes().await, [0x88, 0x02, 0x03, 0xf0]);
     goes_on.send("still here").await;
     recorder.until(|recorder| recorder.received().iter().any(|bytes| bytes.ends_with(b"still here"))).await;
 }
