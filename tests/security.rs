@@ -5,8 +5,10 @@ mod catalogue;
 
 mod framing;
 mod limits;
+mod sessions;
 mod private_listener;
 mod configuration;
+mod fail_closed;
 mod secrets;
 mod tls;
 mod http2;

@@ -181,6 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_sessions_have_no_pattern() {
+        const IDS: usize = 200_000;
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let ids: Vec<u128> =
+            (0..IDS).map(|_| u128::from_be_bytes(*Sid::random(&random).as_bytes())).collect();
+        let different = ids.iter().collect::<std::collections::HashSet<_>>().len();
+        assert_eq!(different, IDS);
+        for bit in 0..128 {
+            let ones = ids.iter().filter(|id| *id >> bit & 1 == 1).count();
+            let same_as_before = ids.windows(2).filter(|two| (two[0] ^ two[1]) >> bit & 1 == 0).count();
+            // By chance it is further off than this once in ten to the sixteen runs.
+            for count in [ones, same_as_before] {
+                assert!(count.abs_diff(IDS / 2) < IDS / 100, "bit {bit}: {count} of {IDS}");
+            }
+        }
+    }
+
+    #[test]
     fn a_sid_reads_back_and_has_one_spelling() {
         let sid = Sid::random(&aws_lc_rs::rand::SystemRandom::new());
         let text = sid.to_string();

@@ -77,6 +77,7 @@ async fn no_level_makes_the_log_show_a_secret() {
     // Requests that the gateway refuses, and those that the service does not answer well.
     for (method, path) in [
         ("GET", "/nowhere/"),
+        ("GET", "/public/x HTTP/1.1\r\nHost: "),
         ("GET", "/internal/"),
         ("GET", "/public/../"),
         ("GET", "/merchant/"),

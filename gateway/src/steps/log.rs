@@ -12,6 +12,7 @@ use crate::address;
 use crate::context::Context;
 use crate::denied::Denied;
 use crate::steps::route::{Destination, Endpoint, RouteId};
+use crate::target::Host;
 
 use stamp::Stamp;
 pub(crate) use writer::{AccessLog, Style};
@@ -119,8 +120,12 @@ impl Line<'_> {
         }
     }
 
+    /// Canonical by the time that a route is known. Of a request that was refused before, it is shown if it is a host at
+    /// all: anything may stand there, a token pasted into the wrong line too.
     fn host(&self) -> &str {
         let host = self.session.req_header().headers.get(http::header::HOST);
+        let sure = self.context.destination.is_some();
+        let host = host.filter(|host| sure || Host::parse(host.as_bytes()).is_some());
         host.and_then(|host| host.to_str().ok()).unwrap_or("")
     }
 
