@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
@@ -28,9 +28,9 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// One for each list of names. A name that is an address stands as an address in it.
     pub(crate) fn of(names: &[&[&str]]) -> Self {
-        let (root, root_key) = (authority(), KeyPair::generate().unwrap());
+        let (root, root_key) = (authority("root"), KeyPair::generate().unwrap());
         let root_certificate = root.self_signed(&root_key).unwrap();
-        let (between, between_key) = (authority(), KeyPair::generate().unwrap());
+        let (between, between_key) = (authority("between"), KeyPair::generate().unwrap());
         let between_certificate =
             between.signed_by(&between_key, &Issuer::from_params(&root, &root_key)).unwrap();
         let issuer = Issuer::from_params(&between, &between_key);
@@ -64,8 +64,9 @@ impl Certificates {
     }
 }
 
-fn authority() -> CertificateParams {
+fn authority(name: &str) -> CertificateParams {
     let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters
 }
