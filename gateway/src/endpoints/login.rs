@@ -4,7 +4,7 @@ mod body;
 mod form;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use auth_core::login::{Login, LoginError};
 use auth_core::wechat::ExchangeError;
@@ -32,7 +32,7 @@ struct Body<'a> {
 pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session, client: IpAddr) -> Answer {
     // Before any work: whoever sends too much is not even read.
     if let Some(limiter) = &snapshot.login_limiter {
-        limiter.take(None, client)?;
+        limiter.take(None, client).inspect_err(|_| suspect_a_proxy(&session.req_header().headers, client))?;
     }
     let asked = body::read(session).await?;
     let code = LoginCode::parse(&asked.code)?;
@@ -48,6 +48,21 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session, client: I
     };
     let body = serde_json::to_vec(&body).map_err(|_| Denied::Internal)?;
     Ok(Reply::Json(body.into()))
+}
+
+/// A load balancer that nobody named has the address of all its users, and soon too many logins. Told once: anybody can
+/// send the header.
+fn suspect_a_proxy(headers: &HeaderMap, client: IpAddr) {
+    static TOLD: Once = Once::new();
+    if headers.contains_key("x-forwarded-for") {
+        TOLD.call_once(|| {
+            tracing::warn!(
+                %client,
+                "too many logins from one address, with X-Forwarded-For: if it is your load balancer, name it in \
+                 server.trusted_proxies"
+            );
+        });
+    }
 }
 
 /// The app that is named; else the one whose page sent the request; else the only one. What is named but not
