@@ -5,7 +5,6 @@ mod keygen;
 mod sim;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -105,10 +104,10 @@ fn run_gateway(path: &ConfigPath) -> anyhow::Result<ExitCode> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let listen: Vec<SocketAddr> = config.server.listen.clone();
+    let (listen, tls) = (config.server.listen.clone(), config.tls.listen.clone());
     let (admin, routes) = (config.admin.listen, config.routes.len());
     let gateway = server::prepare(config)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, %admin, routes, "wxgate starts");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, ?tls, %admin, routes, "wxgate starts");
     gateway.run();
     Ok(ExitCode::SUCCESS)
 }
