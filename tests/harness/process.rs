@@ -20,7 +20,19 @@ pub(crate) fn wxgate() -> Command {
 
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (id, (ended, wait)) = (child.id().to_string(), std::sync::mpsc::channel::<()>());
+    // A gateway that starts although it should not would hold up the test for ever.
+    let watch = std::thread::spawn(move || {
+        if wait.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-s", "KILL", &id]).status();
+        }
+    });
+    let output = child.wait_with_output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    drop(ended);
+    watch.join().unwrap();
+    output
 }
 
 /// A running process. Ended, by its id, when it is dropped.
