@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{Config, Gateway, SHOP, gateway};
+use crate::harness::{Config, Gateway, SHOP, Script, gateway};
 
 /// Reads from `stream` until what has come ends with `end`.
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
@@ -63,4 +63,13 @@ async fn each_piece_of_an_upload_arrives_before_the_next_is_sent() {
     read_until(&mut upstream, "0\r\n\r\n").await;
     upstream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     assert!(read_until(&mut client, "\r\n\r\n").await.starts_with("HTTP/1.1 204"));
+}
+
+#[tokio::test]
+async fn what_came_of_an_answer_of_known_length_does_not_wait_for_the_rest() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    recorder.play(Script::after_body().send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").silence());
+    let mut client = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    client.write_all(b"GET /public/half HTTP/1.1\r\nHost: gw.test\r\n\r\n").await.unwrap();
+    read_until(&mut client, "\r\n\r\nhello").await;
 }

@@ -89,6 +89,7 @@ pub(crate) struct Front {
     /// How much of it may be handed on now.
     released: usize,
     deadline: Option<Pin<Box<Sleep>>>,
+    unsent: Unsent,
     /// What the proxy said since the last read, see [`word`].
     word: AtomicU8,
     /// Who says how long an opened WebSocket goes on.
@@ -97,6 +98,16 @@ pub(crate) struct Front {
     refusal: AtomicU8,
     /// Kept here because this is what lives as long as the connection does.
     last_caller: LastCaller,
+}
+
+/// What may still wait in the socket's buffer, unsent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsent {
+    Nothing,
+    /// Written just now: more may follow at once, and go out with it.
+    Fresh,
+    /// Written some time ago.
+    Stale,
 }
 
 /// What the next byte belongs to.
@@ -134,6 +145,7 @@ impl Front {
             released: 0,
             // A client that says nothing at all has no more time than one that says a little.
             deadline: Some(Box::pin(tokio::time::sleep(limits.timeout))),
+            unsent: Unsent::Nothing,
             word: AtomicU8::new(0),
             judge: Mutex::new(None),
             refusal: AtomicU8::new(0),
@@ -202,6 +214,24 @@ impl Front {
             self.at = At::Head;
             self.head = Head::default();
             self.deadline = None;
+        }
+    }
+
+    /// pingora flushes an answer of known length when it is whole. What has come of one that pauses must not wait for the
+    /// rest: when nothing more is written by the next time that this connection is looked at, it goes out.
+    fn push_out(&mut self, cx: &mut Context<'_>) {
+        match self.unsent {
+            Unsent::Nothing => {}
+            Unsent::Fresh => {
+                self.unsent = Unsent::Stale;
+                cx.waker().wake_by_ref();
+            }
+            Unsent::Stale => {
+                // What fails here fails again with the next write, where pingora sees it.
+                if Pin::new(&mut *self.io).poll_flush(cx).is_ready() {
+                    self.unsent = Unsent::Nothing;
+                }
+            }
         }
     }
 
@@ -382,6 +412,7 @@ impl AsyncRead for Front {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<IoResult<()>> {
         let front = self.get_mut();
         front.listen(cx);
+        front.push_out(cx);
         if front.released > 0 {
             front.hand_on(buf);
             return Poll::Ready(Ok(()));

@@ -15,10 +15,11 @@ use pingora::protocols::{
 };
 use tokio::io::AsyncWrite;
 
-use super::Front;
+use super::{Front, Unsent};
 
 impl AsyncWrite for Front {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.unsent = Unsent::Fresh;
         Pin::new(&mut *self.io).poll_write(cx, buf)
     }
 
@@ -27,6 +28,7 @@ impl AsyncWrite for Front {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unsent = Unsent::Fresh;
         Pin::new(&mut *self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -35,7 +37,11 @@ impl AsyncWrite for Front {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut *self.io).poll_flush(cx);
+        if flushed.is_ready() {
+            self.unsent = Unsent::Nothing;
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
