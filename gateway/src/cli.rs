@@ -68,7 +68,7 @@ struct ConfigPath {
 }
 
 /// Runs the command that the arguments name.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {

@@ -1,0 +1,31 @@
+//! Everything of the program but its `main`, so that what reads input can be driven without a process around it. No API:
+//! who needs the parts, needs them as they are now.
+
+mod cli;
+mod config;
+mod logging;
+mod server;
+mod snapshot;
+
+mod proxy;
+mod target;
+mod framing;
+mod address;
+mod context;
+mod in_flight;
+mod connection;
+mod front;
+mod steps;
+mod websocket;
+mod endpoints;
+mod budget;
+mod denied;
+mod reply;
+
+mod admin;
+mod metrics;
+
+mod sim;
+mod dev;
+
+pub use cli::run;
