@@ -1,6 +1,6 @@
 //! When a service fails: who is told what, and what is asked again.
 
-use crate::harness::{Config, Gateway, Recorder, gateway};
+use crate::harness::{Config, Gateway, Recorder, Script, exchange_all, gateway};
 
 #[tokio::test]
 async fn a_service_that_fails_is_told_apart_from_one_that_is_not_there() {
@@ -61,4 +61,28 @@ async fn a_request_that_may_have_been_done_is_not_sent_again() {
         assert!((1..=most).contains(&sent), "{method} was sent {sent} times");
     }
     assert!(gateway.process.log().contains("the upstream failed"));
+}
+
+/// The service closes a connection that it kept alive for one answer, as soon as it has done this with the next request.
+async fn with_a_kept_connection(recorder: &Recorder, gateway: &Gateway, then: Script) {
+    recorder.answer_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(gateway.get("/public/warm").send().await.unwrap().status(), 200);
+    recorder.play_once(then.close());
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_continued_with_another() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let other = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nother\r\n0\r\n\r\n";
+    for (framing, body) in [("Transfer-Encoding: chunked", "3\r\none\r\n"), ("Content-Length: 8", "one")] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n{body}");
+        with_a_kept_connection(&recorder, &gateway, Script::after_body().send(answer)).await;
+        recorder.answer_with(other);
+        let answered =
+            exchange_all(gateway.port, "GET /public/breaks HTTP/1.1\r\nHost: gw.test\r\n\r\n").await;
+        let got = answered.split_once("\r\n\r\n").unwrap().1;
+        assert_eq!(got, body, "{framing}");
+    }
+    let asked = recorder.seen().iter().filter(|seen| seen.target() == "/public/breaks").count();
+    assert_eq!(asked, 2, "each was asked once");
 }

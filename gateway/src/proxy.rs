@@ -308,7 +308,8 @@ impl ProxyHttp for Proxy {
     }
 
     /// The server took the connection and then failed. A kept-alive connection may just have been closed by its other end:
-    /// what changes nothing there (RFC 9110 §9.2.1) is asked once more. Anything else may have been done already.
+    /// what changes nothing there (RFC 9110 §9.2.1) is asked once more. Anything else may have been done already, and an
+    /// answer that has begun would go on with the beginning of another.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -325,6 +326,7 @@ impl ProxyHttp for Proxy {
             && client_reused
             && !context.asked_again
             && session.req_header().method.is_safe()
+            && !failure::answer_has_begun(session)
             && !session.as_ref().retry_buffer_truncated();
         context.asked_again |= again;
         error.set_retry(again);

@@ -1,9 +1,11 @@
 //! Why a request that was let through did not come back: the service, or the client.
 
+use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use crate::context::Context;
 use crate::denied::Denied;
+use crate::websocket::SWITCHING_PROTOCOLS;
 
 /// Logs why an upstream failed, once, and turns it into what the client may know.
 pub(super) fn upstream_failure(error: &Error, context: &Context) -> Denied {
@@ -32,4 +34,11 @@ pub(super) fn client_mistake(error: &Error) -> Option<Denied> {
         | ErrorType::WriteTimedout => None,
         _ => Some(Denied::BadFraming),
     }
+}
+
+/// Whether the client has the head of its answer. What a service says before that, such as `100 Continue`, is none.
+pub(super) fn answer_has_begun(session: &Session) -> bool {
+    session.response_written().is_some_and(|response| {
+        !response.status.is_informational() || response.status.as_u16() == SWITCHING_PROTOCOLS
+    })
 }
