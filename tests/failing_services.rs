@@ -1,6 +1,6 @@
 //! When a service fails: who is told what, and what is asked again.
 
-use crate::harness::{Config, Gateway, Recorder, Script, exchange_all, gateway};
+use crate::harness::{Config, Gateway, Recorder, Script, exchange, exchange_all, gateway};
 
 #[tokio::test]
 async fn a_service_that_fails_is_told_apart_from_one_that_is_not_there() {
@@ -85,4 +85,18 @@ async fn an_answer_that_breaks_off_is_not_continued_with_another() {
     }
     let asked = recorder.seen().iter().filter(|seen| seen.target() == "/public/breaks").count();
     assert_eq!(asked, 2, "each was asked once");
+}
+
+#[tokio::test]
+async fn a_body_that_is_sent_again_counts_once() {
+    let recorder = Recorder::start().await;
+    let route = "[[route]]\npath = \"/public/*\"\nupstream = \"service\"\nauth = \"none\"\nbody_bytes_max = \"1KiB\"\n";
+    let gateway = Gateway::start(Config::new(recorder.port, route)).await;
+    with_a_kept_connection(&recorder, &gateway, Script::after_body()).await;
+    let body = "x".repeat(700);
+    let request = format!("GET /public/again HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 700\r\n\r\n{body}");
+    let answer = exchange(gateway.port, request).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(recorder.last().body, body.as_bytes());
+    assert_eq!(recorder.seen().iter().filter(|seen| seen.target() == "/public/again").count(), 2);
 }

@@ -193,6 +193,8 @@ impl ProxyHttp for Proxy {
             Error::new_in(ErrorType::new("refused"))
         })?;
         context.tries += 1;
+        // Whoever is asked next gets the body from its beginning.
+        context.body_bytes = 0;
         let connect = peer.connect(context.websocket);
         context.upstream = Some(peer);
         Ok(connect)
