@@ -1,6 +1,6 @@
 //! When a service fails: who is told what, and what is asked again.
 
-use crate::harness::{Config, Gateway, Recorder, Script, exchange, exchange_all, gateway};
+use crate::harness::{Config, Connection, Gateway, Recorder, Script, exchange, exchange_all, gateway};
 
 #[tokio::test]
 async fn a_service_that_fails_is_told_apart_from_one_that_is_not_there() {
@@ -99,4 +99,27 @@ async fn a_body_that_is_sent_again_counts_once() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(recorder.last().body, body.as_bytes());
     assert_eq!(recorder.seen().iter().filter(|seen| seen.target() == "/public/again").count(), 2);
+}
+
+#[tokio::test]
+async fn what_fails_after_100_continue_is_told() {
+    let recorder = Recorder::start().await;
+    let route = "[[route]]\npath = \"/public/*\"\nupstream = \"service\"\nauth = \"none\"\nbody_bytes_max = \"1KiB\"\n";
+    let gateway = Gateway::start(Config::new(recorder.port, route)).await;
+    let head = "POST /public/x HTTP/1.1\r\nHost: gw.test\r\nExpect: 100-continue\r\n";
+    let go_on = || Script::after_head().send("HTTP/1.1 100 Continue\r\n\r\n");
+    let too_large = format!("800\r\n{}\r\n0\r\n\r\n", "x".repeat(2048));
+    for (then, body, reason) in [
+        (go_on().close(), "", "502 Bad Gateway\r\nX-Wxgate-Error: upstream_failed"),
+        (go_on(), "z\r\n", "400 Bad Request\r\nX-Wxgate-Error: bad_framing"),
+        (go_on(), &too_large, "413 Payload Too Large\r\nX-Wxgate-Error: body_too_large"),
+    ] {
+        recorder.play_once(then);
+        let mut client = Connection::open(gateway.port).await;
+        let interim = client.ask(format!("{head}Transfer-Encoding: chunked\r\n\r\n")).await;
+        assert!(interim.starts_with("HTTP/1.1 100 Continue\r\n"), "{interim}");
+        client.send(body).await;
+        let told = interim + &client.rest().await;
+        assert!(told.contains(&format!("HTTP/1.1 {reason}")), "{told}");
+    }
 }

@@ -350,7 +350,7 @@ impl ProxyHttp for Proxy {
             None if connection::stalls_since(self.snapshot.server.read_timeout) => Some(Denied::BodyTimeout),
             None => Some(failure::upstream_failure(error, context)),
         };
-        let Some(denied) = denied.filter(|_| session.response_written().is_none()) else {
+        let Some(denied) = denied.filter(|_| !failure::answer_has_begun(session)) else {
             return nothing_to_say;
         };
         let status = denied.status().as_u16();

@@ -188,9 +188,10 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Sends a refusal. The connection ends with it if the request's body is still on its way: it is read for a moment and
 /// thrown away, since a connection closed over unread bytes is reset, and a reset can overtake the answer (RFC 9112 §9.6).
 pub(crate) async fn refuse(session: &mut Session, denied: &Denied, request_id: &str) -> pingora::Result<()> {
+    // Who expects a `100 Continue` sends nothing before it has come.
+    let waits = session.req_header().headers.contains_key(EXPECT) && session.response_written().is_none();
     send_refusal(session, denied, request_id).await?;
-    // Who expects a `100 Continue` sends nothing now.
-    if !session.as_downstream_mut().is_body_done() && !session.req_header().headers.contains_key(EXPECT) {
+    if !session.as_downstream_mut().is_body_done() && !waits {
         Front::last_answer_is_out(session);
         let mut left = LINGER_BYTES_MAX;
         let drained = async {
