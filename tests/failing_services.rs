@@ -123,3 +123,16 @@ async fn what_fails_after_100_continue_is_told() {
         assert!(told.contains(&format!("HTTP/1.1 {reason}")), "{told}");
     }
 }
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_one_answer() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    recorder.answer_with(format!("{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    let ask = async |version: &str| {
+        let request = format!("GET /public/x HTTP/{version}\r\nHost: gw.test\r\nConnection: close\r\n\r\n");
+        exchange_all(gateway.port, request).await
+    };
+    assert!(ask("1.1").await.starts_with("HTTP/1.1 103 "));
+    assert!(ask("1.0").await.starts_with("HTTP/1.1 200 "));
+}

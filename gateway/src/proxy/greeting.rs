@@ -51,4 +51,7 @@ fn set_limits(session: &mut Session, server: &Server, draining: bool) {
     }
     session.set_read_timeout(Some(server.read_timeout));
     session.set_write_timeout(Some(server.write_timeout));
+    // Such a client takes a `103` for the answer (RFC 9110 §15.2).
+    let is_http_10 = session.req_header().version == http::Version::HTTP_10;
+    session.set_ignore_info_resp(is_http_10);
 }
