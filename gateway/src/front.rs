@@ -241,6 +241,10 @@ impl Front {
         buf.put_slice(&self.held[..bytes]);
         self.held.drain(..bytes);
         self.released -= bytes;
+        if self.held.is_empty() {
+            // Much may have come at once, and the connection may be idle for long.
+            self.held = Vec::new();
+        }
     }
 
     /// Reads more of a head, and hands it on when it is complete.
@@ -435,15 +439,41 @@ impl AsyncRead for Front {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
+
+    /// With the client's end of the connection.
+    async fn front() -> (Front, tokio::net::TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = Box::new(pingora::protocols::l4::stream::Stream::from(stream));
+        let limits = HeadLimits { timeout: Duration::from_secs(60), bytes_max: 1024 };
+        (Front::new(stream, limits), client)
+    }
+
+    #[tokio::test]
+    async fn what_came_too_early_takes_no_room_once_it_is_handed_on() {
+        let (mut front, mut client) = front().await;
+        let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+        let first = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
+        client.write_all(first.as_bytes()).await.unwrap();
+        let mut buf = vec![0; 64 * 1024];
+        front.read_exact(&mut buf[..first.len()]).await.unwrap();
+        let next = format!("{head}Content-Length: 8000\r\n\r\n{}", "x".repeat(8000));
+        client.write_all(format!("0\r\n\r\n{next}").as_bytes()).await.unwrap();
+        assert_eq!(front.read(&mut buf).await.unwrap(), 5);
+        assert!(!front.held.is_empty());
+        *front.word.get_mut() = word::OVER;
+        front.read_exact(&mut buf[..next.len()]).await.unwrap();
+        assert!(matches!(front.at, At::Between), "{front:?}");
+        assert_eq!(front.held.capacity(), 0);
+    }
 
     #[tokio::test]
     async fn what_a_connection_holds_is_not_printed() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let stream = Box::new(pingora::protocols::l4::stream::Stream::from(stream));
-        let limits = HeadLimits { timeout: Duration::from_secs(1), bytes_max: 1024 };
-        let mut front = Front::new(stream, limits);
+        let (mut front, _client) = front().await;
         front.held = b"GET / HTTP/1.1\r\nAuthorization: Bearer abc".to_vec();
         let printed = format!("{front:?} {front:#?}");
         assert!(
