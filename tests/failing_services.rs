@@ -88,6 +88,34 @@ async fn an_answer_that_breaks_off_is_not_continued_with_another() {
 }
 
 #[tokio::test]
+async fn a_request_whose_client_failed_is_not_sent_again() {
+    let (gateway, recorder) = Gateway::before_recorder().await;
+    let head = "GET /public/fails HTTP/1.1\r\nHost: gw.test\r\n";
+    for (request, then) in [("\r\n", None), ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", Some("z\r\n"))]
+    {
+        recorder.answer_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(gateway.get("/public/warm").send().await.unwrap().status(), 200);
+        let (seen, ended) = (recorder.connections(), recorder.ended());
+        recorder.play(Script::after_head().silence());
+        let before = recorder.seen().len();
+        let mut client = Connection::open(gateway.port).await;
+        client.send(format!("{head}{request}")).await;
+        recorder.until(|recorder| recorder.seen().len() > before).await;
+        if let Some(then) = then {
+            client.send(then).await;
+            assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
+        }
+        drop(client);
+        recorder.until(|recorder| recorder.ended() > ended).await;
+        // Whatever else is asked comes after it.
+        recorder.answer_with("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(gateway.get("/public/last").send().await.unwrap().status(), 200);
+        assert_eq!(recorder.connections(), seen + 1, "one for the last request");
+    }
+    assert_eq!(recorder.seen().iter().filter(|seen| seen.target() == "/public/fails").count(), 2);
+}
+
+#[tokio::test]
 async fn a_body_that_is_sent_again_counts_once() {
     let recorder = Recorder::start().await;
     let route = "[[route]]\npath = \"/public/*\"\nupstream = \"service\"\nauth = \"none\"\nbody_bytes_max = \"1KiB\"\n";

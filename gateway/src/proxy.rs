@@ -311,7 +311,7 @@ impl ProxyHttp for Proxy {
 
     /// The server took the connection and then failed. A kept-alive connection may just have been closed by its other end:
     /// what changes nothing there (RFC 9110 §9.2.1) is asked once more. Anything else may have been done already, and an
-    /// answer that has begun would go on with the beginning of another.
+    /// answer that has begun would go on with the beginning of another. Nobody asks for a client that has failed itself.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
@@ -325,6 +325,7 @@ impl ProxyHttp for Proxy {
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
         );
         let again = broke
+            && *error.esource() == ErrorSource::Upstream
             && client_reused
             && !context.asked_again
             && session.req_header().method.is_safe()
