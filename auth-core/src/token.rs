@@ -126,12 +126,14 @@ struct Header<'a> {
     zip: Option<IgnoredAny>,
 }
 
-/// Reads a JSON object. Serde alone would take an array of the members' values for one.
+/// Reads a JSON object, in UTF-8 throughout (RFC 7519 §7.2). Serde alone would take an array of the members' values for one,
+/// and any bytes for the value of a member that is ignored.
 pub(crate) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, TokenError> {
-    if json.trim_ascii_start().first() != Some(&b'{') {
+    let json = std::str::from_utf8(json).map_err(|_| TokenError::Malformed)?;
+    if !json.trim_ascii_start().starts_with('{') {
         return Err(TokenError::Malformed);
     }
-    serde_json::from_slice(json).map_err(|_| TokenError::Malformed)
+    serde_json::from_str(json).map_err(|_| TokenError::Malformed)
 }
 
 fn key_of_foreign_header<'r>(ring: &'r KeyRing, header: &str) -> Result<&'r Key, TokenError> {

@@ -67,6 +67,10 @@ impl Bench {
 
     /// Signs any claims text under the header of `k1`.
     fn signed(&self, claims: &str) -> String {
+        self.signed_bytes(claims.as_bytes())
+    }
+
+    fn signed_bytes(&self, claims: &[u8]) -> String {
         let key = self.keys.signing();
         let message = format!("{}.{}", key.header(), URL_SAFE_NO_PAD.encode(claims));
         format!("{message}.{}", key.sign(message.as_bytes()))
@@ -297,6 +301,20 @@ fn claims_that_are_no_plain_object_are_malformed() {
         for wrong in [&array, "[]", "\"x\"", "1", "null", "", "{", &deep, &twice] {
             b.refuses(&b.signed(wrong), TokenError::Malformed);
         }
+    });
+}
+
+/// Serde alone takes any bytes for the value of a member that it ignores (RFC 7519 §7.2: UTF-8).
+#[test]
+fn claims_are_utf_8_in_members_that_are_ignored_too() {
+    with_and_without_cache(|b| {
+        let mut claims = claims();
+        claims["more"] = "~".into();
+        b.verifier.verify(&b.signed(&claims.to_string())).unwrap();
+        let claims = claims.to_string().into_bytes();
+        let broken: Vec<_> = claims.iter().map(|byte| if *byte == b'~' { 0xaf } else { *byte }).collect();
+        assert_eq!(broken.iter().filter(|byte| **byte == 0xaf).count(), 1);
+        b.refuses(&b.signed_bytes(&broken), TokenError::Malformed);
     });
 }
 
