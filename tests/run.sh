@@ -26,6 +26,7 @@ missing_packages() {
         bash -c "$check" </dev/null >/dev/null 2>&1 || echo "$package"
     done <<'PACKAGES'
 gcc command -v cc
+g++ command -v c++
 libc6-dev test -e /usr/include/stdio.h
 make command -v make
 cmake command -v cmake

@@ -15,6 +15,10 @@ mod caller;
 pub mod verify;
 pub mod revocation;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use caller::Caller;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use identity::{AppId, IdentityError, OpenId, Sid, UnionId};

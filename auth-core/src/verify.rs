@@ -1,5 +1,8 @@
 //! Token → [`Caller`], with a memory for what was verified before.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+
 use std::collections::HashSet;
 use std::hash::Hasher;
 use std::sync::Arc;

@@ -10,6 +10,8 @@ mod answer;
 mod errcode;
 mod error;
 mod rid;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 pub mod open_data;
 

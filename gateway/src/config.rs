@@ -23,6 +23,8 @@ mod hidden;
 mod mistake;
 mod render;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

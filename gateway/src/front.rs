@@ -10,6 +10,8 @@ mod head;
 mod chunked;
 mod tunnel;
 mod io;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::fmt;
 use std::future::Future;

@@ -28,4 +28,7 @@ mod metrics;
 mod sim;
 mod dev;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
 pub use cli::run;

@@ -5,6 +5,8 @@
 
 mod host;
 mod path;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::borrow::Cow;
 

@@ -9,6 +9,11 @@ use serde_json::{Map, Value};
 use super::{AnswerProblem, ExchangeError, Rid, WechatUser};
 use crate::{OpenId, SessionKey, UnionId};
 
+/// WeChat answers with 200 whatever it says.
+pub(super) fn check_status(status: u16) -> Result<(), ExchangeError> {
+    if status == 200 { Ok(()) } else { Err(ExchangeError::UnexpectedAnswer(AnswerProblem::Status(status))) }
+}
+
 /// Reads the body of an answer, which came with HTTP status 200.
 pub(super) fn parse(body: &[u8]) -> Result<WechatUser, ExchangeError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);

@@ -11,8 +11,8 @@ use std::{io, iter};
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
 use reqwest::redirect::Policy;
-use reqwest::{StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -126,9 +126,7 @@ impl WechatClient {
         let mut url = self.endpoints[preferred].clone();
         url.set_query(Some(query));
         let response = self.http.get(url).send().await.map_err(|error| self.unsent(preferred, error))?;
-        if response.status() != StatusCode::OK {
-            return Err(ExchangeError::UnexpectedAnswer(AnswerProblem::Status(response.status().as_u16())));
-        }
+        answer::check_status(response.status().as_u16())?;
         answer::parse(&body(response).await?)
     }
 

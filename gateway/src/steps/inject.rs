@@ -1,6 +1,8 @@
 //! Step 5: every spelling of our headers is removed, then each is set once, from the permit.
 
 mod protected;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::net::IpAddr;
 

@@ -13,7 +13,7 @@ const IDENTITY_PREFIX: &[u8] = b"xwx";
 
 /// What proxies say about where a request came from, folded. From a client it is hearsay.
 const PROVENANCE_PREFIX: &[u8] = b"xforwarded";
-const PROVENANCE: [&str; 37] = [
+pub(super) const PROVENANCE: [&str; 37] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
