@@ -20,7 +20,10 @@ pub(super) fn server(written: &written::Server, elsewhere: bool, cx: &mut Contex
         listen: public_listeners(&written.listen, elsewhere, cx),
         workers: workers(written.workers, cx),
         trusted_proxies: trusted_proxies(&written.trusted_proxies, cx),
-        header_timeout: time(cx, "server.header_timeout", written.header_timeout),
+        // pingora gives up on a new connection after a minute.
+        header_timeout: cx
+            .within("server.header_timeout", written.header_timeout, LEAST_TIME..=Time::secs(60))
+            .0,
         keepalive_timeout: time(cx, "server.keepalive_timeout", written.keepalive_timeout),
         read_timeout: time(cx, "server.read_timeout", written.read_timeout),
         write_timeout: time(cx, "server.write_timeout", written.write_timeout),
@@ -45,9 +48,12 @@ pub(super) fn server(written: &written::Server, elsewhere: bool, cx: &mut Contex
     }
 }
 
+/// Shorter than any network's way there and back.
+const LEAST_TIME: Time = Time(std::time::Duration::from_millis(10));
+
 /// A time to wait: long enough for a network, short enough to end.
 pub(super) fn time(cx: &mut Context<'_>, path: &str, value: Time) -> std::time::Duration {
-    cx.within(path, value, Time(std::time::Duration::from_millis(10))..=Time::secs(86_400)).0
+    cx.within(path, value, LEAST_TIME..=Time::secs(86_400)).0
 }
 
 fn size(cx: &mut Context<'_>, path: &str, value: Size, least: u64, most: u64) -> u64 {

@@ -44,7 +44,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "server.trusted_proxies",
         "只相信这些网段发来的 `X-Forwarded-For` 和 `X-Forwarded-Proto`，例如负载均衡。默认谁都不信，因为任何人都能写这些头。不允许信任全部地址（`/0`）。",
     ),
-    ("server.header_timeout", "从请求头的第一个字节到最后一个字节的时限，慢速客户端不能占住连接更久。"),
+    (
+        "server.header_timeout",
+        "从请求头的第一个字节到最后一个字节的时限，慢速客户端不能占住连接更久。最多 60 秒；长连接上若 `keepalive_timeout` 更短，则以它为准。",
+    ),
     ("server.keepalive_timeout", "空闲的长连接超过这个时间就关闭。"),
     ("server.read_timeout", "读取请求体时，两次读取之间的最长间隔。"),
     (

@@ -18,7 +18,8 @@ pub(crate) struct Server {
     /// Networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, such as the load balancer's. The default is
     /// nobody: anyone could write these headers. All addresses at once (`/0`) are refused.
     pub(crate) trusted_proxies: Vec<String>,
-    /// From the first to the last byte of a request head: a slow client cannot hold a connection for longer.
+    /// From the first to the last byte of a request head: a slow client cannot hold a connection for longer. At most 60
+    /// seconds; on a kept connection `keepalive_timeout` ends the wait if that is sooner.
     pub(crate) header_timeout: Time,
     /// An idle kept-alive connection is closed after this.
     pub(crate) keepalive_timeout: Time,
