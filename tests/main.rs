@@ -19,6 +19,7 @@ mod streaming;
 mod websocket;
 mod concurrency;
 mod restarts;
+mod reload;
 mod admin;
 mod config_files;
 mod command_line;

@@ -61,8 +61,8 @@ pub enum LoginError {
 #[derive(Debug)]
 pub struct LoginService {
     inner: Arc<Inner>,
-    flights: Flights,
-    unkept_ends: UnkeptEnds,
+    flights: Arc<Flights>,
+    unkept_ends: Arc<UnkeptEnds>,
 }
 
 #[derive(Debug)]
@@ -86,10 +86,36 @@ impl LoginService {
         revocations: Arc<Revocations>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let flights = Flights::new(settings.replay, Arc::clone(&clock));
+        let flights = Arc::new(Flights::new(settings.replay, Arc::clone(&clock)));
         let random: Box<dyn SecureRandom + Send + Sync> = Box::new(SystemRandom::new());
         let inner = Arc::new(Inner { settings, keys, exchange, store, revocations, clock, random });
-        Self { inner, flights, unkept_ends: UnkeptEnds::default() }
+        Self { inner, flights, unkept_ends: Arc::default() }
+    }
+
+    /// The service under another config. Store, revocations and clock stay, and so does what is remembered of codes and of
+    /// ends that were not kept.
+    pub fn reconfigured(
+        &self,
+        settings: LoginSettings,
+        keys: KeyRing,
+        exchange: Arc<dyn CodeExchange>,
+    ) -> Self {
+        let before = &*self.inner;
+        let flights = if settings.replay == before.settings.replay {
+            Arc::clone(&self.flights)
+        } else {
+            Arc::new(Flights::new(settings.replay, Arc::clone(&before.clock)))
+        };
+        let inner = Arc::new(Inner {
+            settings,
+            keys,
+            exchange,
+            store: Arc::clone(&before.store),
+            revocations: Arc::clone(&before.revocations),
+            clock: Arc::clone(&before.clock),
+            random: Box::new(SystemRandom::new()),
+        });
+        Self { inner, flights, unkept_ends: Arc::clone(&self.unkept_ends) }
     }
 
     /// Exchanges `code` once, however often and however parallel it is sent; each sender gets the same login.

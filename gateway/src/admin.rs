@@ -16,7 +16,7 @@ use pingora::services::background::BackgroundService;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 
-use crate::snapshot::Snapshot;
+use crate::live::Live;
 
 /// The private listener, as a service of the server.
 pub(crate) struct Admin {
@@ -27,7 +27,7 @@ pub(crate) struct Admin {
 /// What its answers are made of.
 #[derive(Clone)]
 pub(crate) struct AdminState {
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) live: Live,
     pub(crate) registry: Arc<Registry>,
     pub(crate) draining: Arc<AtomicBool>,
 }
@@ -84,15 +84,15 @@ async fn ready(State(state): State<AdminState>) -> Response {
 impl AdminState {
     /// Which parts keep this node from being ready.
     async fn failing(&self) -> Vec<&'static str> {
-        let mut failing = Vec::new();
+        let (snapshot, mut failing) = (self.live.snapshot(), Vec::new());
         if self.draining.load(Ordering::Relaxed) {
             failing.push("draining");
         }
-        if let Err(error) = self.snapshot.store.check().await {
+        if let Err(error) = snapshot.lasting.store.check().await {
             tracing::warn!(%error, "the session store is not ready");
             failing.push("store");
         }
-        if !self.snapshot.upstreams.unresolved().is_empty() {
+        if !snapshot.upstreams.unresolved().is_empty() {
             failing.push("upstream_addresses");
         }
         failing
@@ -100,15 +100,16 @@ impl AdminState {
 }
 
 async fn metrics(State(state): State<AdminState>) -> Response {
-    let (snapshot, counts) = (&state.snapshot, state.snapshot.verifier.cache_counts());
-    let metrics = &snapshot.metrics;
+    let snapshot = state.live.snapshot();
+    let counts = snapshot.verifier.cache_counts();
+    let metrics = &snapshot.lasting.metrics;
     let set = |gauge: &prometheus_client::metrics::gauge::Gauge, value: u64| {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
     };
     set(&metrics.cache_hits, counts.hits);
     set(&metrics.cache_misses, counts.misses);
     set(&metrics.cache_entries, snapshot.verifier.cache_entries());
-    set(&metrics.revocations, snapshot.revocations.len() as u64);
+    set(&metrics.revocations, snapshot.lasting.revocations.len() as u64);
     set(&metrics.ready, u64::from(state.failing().await.is_empty()));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {

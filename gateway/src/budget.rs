@@ -1,5 +1,7 @@
 //! What one app may cost at WeChat: the limit stands behind the single flight, where each exchange is a real one.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use auth_core::LoginCode;
 use auth_core::wechat::{CodeExchange, ExchangeError, WechatApp, WechatUser};
@@ -14,7 +16,7 @@ use crate::steps::policy::Limiter;
 #[derive(Debug)]
 pub(crate) struct BudgetedExchange<E> {
     pub(crate) exchange: E,
-    pub(crate) limiter: Option<Limiter>,
+    pub(crate) limiter: Option<Arc<Limiter>>,
 }
 
 #[async_trait]

@@ -96,7 +96,8 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn run_gateway(path: &ConfigPath) -> anyhow::Result<ExitCode> {
-    let config = match config::load(&path.config, Mode::Normal) {
+    let (loaded, fingerprint) = config::load_noting(&path.config);
+    let config = match loaded {
         Ok(config) => config,
         Err(mistakes) => return refuse(&mistakes),
     };
@@ -106,7 +107,8 @@ fn run_gateway(path: &ConfigPath) -> anyhow::Result<ExitCode> {
     }
     let (listen, tls) = (config.server.listen.clone(), config.tls.listen.clone());
     let (admin, routes) = (config.admin.listen, config.routes.len());
-    let gateway = server::prepare(config)?;
+    let origin = server::Origin::File(path.config.clone(), fingerprint);
+    let gateway = server::prepare(config, origin)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?listen, ?tls, %admin, routes, "wxgate starts");
     gateway.run();
     Ok(ExitCode::SUCCESS)

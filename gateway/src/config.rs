@@ -19,6 +19,7 @@ mod source;
 mod places;
 mod values;
 mod secrets;
+mod fingerprint;
 mod hidden;
 mod mistake;
 mod render;
@@ -32,6 +33,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 pub(crate) use checked::*;
+pub(crate) use fingerprint::Fingerprint;
 pub(crate) use mistake::Mistakes;
 pub(crate) use reference::{reference_markdown, reference_markdown_chinese};
 pub(crate) use schema::schema;
@@ -51,6 +53,15 @@ pub(crate) enum Mode {
 /// Reads the config file at `path`, or says everything that is wrong with it.
 pub(crate) fn load(path: &Path, mode: Mode) -> Result<Checked, Mistakes> {
     compile(path, include::read(path), mode, &secrets::Machine)
+}
+
+/// Reads the config file at `path` as [`load`] does, and says what it was read from.
+pub(crate) fn load_noting(path: &Path) -> (Result<Checked, Mistakes>, Fingerprint) {
+    let noting = fingerprint::Noting::new(&secrets::Machine);
+    let texts = include::read(path);
+    texts.sources.texts().for_each(|(text, _)| noting.note(text.as_bytes()));
+    let loaded = compile(path, texts, Mode::Normal, &noting);
+    (loaded, noting.fingerprint())
 }
 
 /// Reads the `text` of a config that the program carries along, under the name it has in the repository.

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::apps::ServerApp;
 use pingora::protocols::tls::ALPN;
@@ -26,6 +27,7 @@ pub(crate) use admission::{Admission, Limits, UnderWay};
 pub(crate) use certificates::Certificates;
 pub(crate) use stalled::{Unstalled, limited_elsewhere, piece_came, stalls_since};
 
+use crate::config::Certificate;
 use crate::front::{Front, HeadLimits};
 use crate::metrics::{Closed, ConnectionMetrics};
 use admission::{Member, Place};
@@ -40,17 +42,24 @@ pub(crate) struct Transport {
     pub(crate) tls: Vec<SocketAddr>,
     pub(crate) certificates: Certificates,
     pub(crate) admission: Arc<Admission>,
+    /// What new connections go by.
+    pub(crate) patience: ArcSwap<Patience>,
+    pub(crate) metrics: ConnectionMetrics,
+}
+
+/// How long a connection may keep the gateway waiting, and how much it may send before it has said what it wants.
+#[derive(Debug)]
+pub(crate) struct Patience {
     pub(crate) head: HeadLimits,
     /// How long writing to a connection may stand still.
     pub(crate) write_timeout: Duration,
-    pub(crate) metrics: ConnectionMetrics,
 }
 
 /// Takes each connection, and hands it to `app` when it is ready for HTTP.
 #[derive(Debug)]
 pub(crate) struct Connections<A> {
     pub(crate) app: Arc<A>,
-    pub(crate) transport: Transport,
+    pub(crate) transport: Arc<Transport>,
 }
 
 #[async_trait]
@@ -63,7 +72,7 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
             let stream: Stream = match connection.selected_alpn_proto() {
                 // HTTP/2 has limits of its own, and no head that a stream could see.
                 Some(ALPN::H2) => Box::new(connection),
-                _ => Box::new(Front::new(Box::new(connection), self.transport.head)),
+                _ => Box::new(Front::new(Box::new(connection), self.transport.patience.load().head)),
             };
             self.app.process_new(stream, shutdown).await
         };
@@ -76,6 +85,13 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Connections<A> {
 }
 
 impl Transport {
+    /// Takes over a new config for the connections to come.
+    pub(crate) fn reconfigure(&self, limits: Limits, patience: Patience, certificates: Vec<Certificate>) {
+        self.admission.limit(limits);
+        self.patience.store(Arc::new(patience));
+        self.certificates.replace(certificates);
+    }
+
     fn admit(&self, stream: &Stream) -> Option<Place> {
         let digest = stream.get_socket_digest()?;
         // A socket without its other end is gone.
@@ -86,13 +102,14 @@ impl Transport {
     async fn establish(&self, stream: Stream, place: &Place) -> Option<Connection> {
         // And without its own address nobody can tell whether it must be TLS.
         let local = *stream.get_socket_digest()?.local_addr()?.as_inet()?;
-        let (member, socket) =
-            (Arc::clone(place.member()), Paced::new(stream, self.write_timeout, self.metrics.clone()));
+        let patience = self.patience.load_full();
+        let socket = Paced::new(stream, patience.write_timeout, self.metrics.clone());
+        let member = Arc::clone(place.member());
         if !self.tls.iter().any(|listener| covers(*listener, local)) {
             return Some(Connection::plain(socket, Facts { member, tls: None }));
         }
         // A handshake is as much a wait for the client as a request head is.
-        let limit = self.head.timeout;
+        let limit = patience.head.timeout;
         let failed =
             match tokio::time::timeout(limit, tls::accept(socket, &self.certificates, local.ip())).await {
                 Ok(Ok((stream, served))) => {

@@ -12,6 +12,7 @@ use http::HeaderValue;
 use crate::connection::UnderWay;
 use crate::denied::Denied;
 use crate::in_flight::Flying;
+use crate::snapshot::Snapshot;
 use crate::steps::policy::Permit;
 use crate::steps::route::Destination;
 use crate::steps::upstream::Peer;
@@ -19,6 +20,8 @@ use crate::steps::upstream::Peer;
 /// Filled in step by step; the log reads it at the end.
 #[derive(Debug)]
 pub(crate) struct Context {
+    /// The config that this request began under.
+    pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) started: Instant,
     pub(crate) request_id: RequestId,
     /// Who connected to us.
@@ -44,9 +47,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(request_id: RequestId, flying: Flying) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, request_id: RequestId, flying: Flying) -> Self {
         let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self {
+            snapshot,
             started: Instant::now(),
             request_id,
             peer: nobody,

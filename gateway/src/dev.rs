@@ -45,7 +45,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     logging::start(config.log.format, &config.log.level)?;
     let settings = Settings::new(apps(&config), Arc::new(SystemClock));
     let guide = guide::text(arguments, &config);
-    let gateway = server::prepare(config).context("try other ports: `wxgate dev --help`")?;
+    let gateway =
+        server::prepare(config, server::Origin::BuiltIn).context("try other ports: `wxgate dev --help`")?;
     serve_beside(arguments, settings)?;
     std::io::stdout().write_all(guide.as_bytes())?;
     gateway.run();

@@ -5,6 +5,8 @@ mod logout;
 mod session;
 mod jwks;
 
+use std::sync::Arc;
+
 use pingora::proxy::Session;
 
 use crate::config::Auth;
@@ -18,10 +20,10 @@ use crate::steps::route::Endpoint;
 /// Answers, or refuses; either way the request ends here.
 pub(crate) async fn answer(
     endpoint: Endpoint,
-    snapshot: &Snapshot,
     session: &mut Session,
     context: &mut Context,
 ) -> pingora::Result<()> {
+    let snapshot = &*Arc::clone(&context.snapshot);
     let answered = match endpoint {
         Endpoint::Login => login::answer(snapshot, session, context.client).await,
         Endpoint::Logout => logout::answer(snapshot, session).await,

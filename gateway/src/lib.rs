@@ -6,6 +6,7 @@ mod config;
 mod logging;
 mod server;
 mod snapshot;
+mod live;
 
 mod proxy;
 mod target;

@@ -16,13 +16,10 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) use connections::{Closed, ConnectionMetrics};
 pub(crate) use timed::TimedExchange;
 
-/// All metrics of the process.
+/// All metrics of the process. They outlive every config.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
-    /// The counters of `requests` that each route has used, found without hashing: one slot for each route.
-    known: Vec<RwLock<Vec<Known>>>,
-    routes: Vec<String>,
     auth: Family<AuthLabels, Counter>,
     auth_passed: Counter,
     auth_anonymous: Counter,
@@ -35,6 +32,17 @@ pub(crate) struct Metrics {
     logins: Family<LoginLabels, Counter>,
     /// Observed by [`TimedExchange`].
     pub(crate) wechat_seconds: Histogram,
+    upstream_seconds: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
+    reloads: Family<ReloadLabels, Counter>,
+}
+
+/// The counters of one config: found by the number of a route or an upstream, without hashing.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    requests: Family<RequestLabels, Counter>,
+    /// What each route has used of `requests`.
+    known: Vec<RwLock<Vec<Known>>>,
+    routes: Vec<String>,
     upstream_seconds: Vec<Histogram>,
 }
 
@@ -65,9 +73,13 @@ struct UpstreamLabels {
     upstream: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
 impl Metrics {
-    /// Metrics for these routes (by slot, the own endpoints included) and upstreams.
-    pub(crate) fn new(routes: Vec<String>, upstreams: &[String], registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register("wxgate_requests", "Requests by route, status and outcome", requests.clone());
         let auth = Family::<AuthLabels, Counter>::default();
@@ -86,22 +98,19 @@ impl Metrics {
             Unit::Seconds,
             wechat_seconds.clone(),
         );
-        let by_upstream = Family::<UpstreamLabels, Histogram>::new_with_constructor(|| {
-            Histogram::new(exponential_buckets(0.001, 2.0, 16))
-        });
+        let upstream_seconds: Family<_, _, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16)));
         registry.register_with_unit(
             "wxgate_upstream",
             "Time from the request to a service to the head of its answer",
             Unit::Seconds,
-            by_upstream.clone(),
+            upstream_seconds.clone(),
         );
-        let upstream_seconds = upstreams
-            .iter()
-            .map(|name| by_upstream.get_or_create(&UpstreamLabels { upstream: name.clone() }).clone());
-        let known = routes.iter().map(|_| RwLock::default()).collect();
+        let reloads = Family::<ReloadLabels, Counter>::default();
+        let help = "Changed configs by what became of them";
+        registry.register("wxgate_config_reloads", help, reloads.clone());
         Self {
             requests,
-            known,
             auth,
             auth_passed,
             auth_anonymous,
@@ -121,28 +130,21 @@ impl Metrics {
             ready: gauge(registry, "wxgate_ready", "1 when /readyz says yes"),
             logins,
             wechat_seconds,
-            upstream_seconds: upstream_seconds.collect(),
-            routes,
+            upstream_seconds,
+            reloads,
         }
     }
 
-    /// Counts a finished request.
-    pub(crate) fn request(&self, slot: usize, status: u16, outcome: &'static str) {
-        let is_it = |(known_status, known_outcome, _): &&Known| {
-            *known_status == status && std::ptr::eq(*known_outcome, outcome)
+    /// The counters for these routes (by slot, the own endpoints included) and upstreams.
+    pub(crate) fn slots<'n>(&self, routes: Vec<String>, upstreams: impl Iterator<Item = &'n str>) -> Slots {
+        let of_upstream = |name: &str| {
+            self.upstream_seconds.get_or_create(&UpstreamLabels { upstream: name.to_owned() }).clone()
         };
-        let known = &self.known[slot];
-        if let Some((_, _, counter)) = known.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it)
-        {
-            counter.inc();
-            return;
-        }
-        let labels = RequestLabels { route: self.routes[slot].clone(), status, outcome };
-        let counter = self.requests.get_or_create(&labels).clone();
-        counter.inc();
-        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < 64 {
-            known.push((status, outcome, counter));
+        Slots {
+            requests: self.requests.clone(),
+            known: routes.iter().map(|_| RwLock::default()).collect(),
+            upstream_seconds: upstreams.map(of_upstream).collect(),
+            routes,
         }
     }
 
@@ -162,6 +164,33 @@ impl Metrics {
     /// `errcode` is of WeChat's own table, `other`, or empty.
     pub(crate) fn login(&self, app: &str, result: &'static str, errcode: String) {
         self.logins.get_or_create(&LoginLabels { app: app.to_owned(), result, errcode }).inc();
+    }
+
+    /// `result` is `ok`, `refused` or `needs_restart`.
+    pub(crate) fn reload(&self, result: &'static str) {
+        self.reloads.get_or_create(&ReloadLabels { result }).inc();
+    }
+}
+
+impl Slots {
+    /// Counts a finished request.
+    pub(crate) fn request(&self, slot: usize, status: u16, outcome: &'static str) {
+        let is_it = |(known_status, known_outcome, _): &&Known| {
+            *known_status == status && std::ptr::eq(*known_outcome, outcome)
+        };
+        let known = &self.known[slot];
+        if let Some((_, _, counter)) = known.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it)
+        {
+            counter.inc();
+            return;
+        }
+        let labels = RequestLabels { route: self.routes[slot].clone(), status, outcome };
+        let counter = self.requests.get_or_create(&labels).clone();
+        counter.inc();
+        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() < 64 {
+            known.push((status, outcome, counter));
+        }
     }
 
     pub(crate) fn upstream(&self, upstream: usize, took: Duration) {

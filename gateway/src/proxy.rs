@@ -23,6 +23,8 @@ use crate::context::{Context, RequestIds};
 use crate::denied::Denied;
 use crate::front::{Close, Front, Judge};
 use crate::in_flight::InFlight;
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
 use crate::steps::authenticate::{Authenticated, authenticate, authenticate_again};
 use crate::steps::inject::{Provenance, forget_spelling, remove_token};
@@ -36,7 +38,7 @@ use crate::{connection, endpoints, framing, reply, websocket};
 /// The proxy: one for all public listeners.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) live: Live,
     pub(crate) access_log: Option<Arc<AccessLog>>,
     pub(crate) request_ids: RequestIds,
     pub(crate) in_flight: InFlight,
@@ -57,14 +59,14 @@ enum Way {
 impl Proxy {
     /// Steps 1 to 3.
     fn decide(&self, session: &mut Session, context: &mut Context) -> Result<Way, Denied> {
-        let snapshot = &*self.snapshot;
+        let snapshot = &*Arc::clone(&context.snapshot);
         if let Some(refusal) = Front::refusal(session) {
             return Err(refusal.into());
         }
         Self::unify(session)?;
         let raw_head = session.as_downstream().to_h1_raw();
         framing::check(session.req_header().version, &session.req_header().headers)?;
-        let destination = self.route(session, &raw_head)?;
+        let destination = Self::route(snapshot, session, &raw_head)?;
         context.destination = Some(destination);
         let id = match destination {
             Destination::Endpoint(endpoint) => return Ok(Way::Endpoint(endpoint)),
@@ -77,8 +79,8 @@ impl Proxy {
             Some(last) => authenticate_again(last, verifier, sources, route.auth, &request.headers, query),
             None => authenticate(verifier, sources, route.auth, &request.headers, query),
         };
-        self.count_auth(&caller);
-        let permit = permit(id, route, caller?, snapshot.limiters[id.0].as_ref(), context.client)?;
+        count_auth(&snapshot.lasting.metrics, &caller);
+        let permit = permit(id, route, caller?, snapshot.limiters[id.0].as_deref(), context.client)?;
         if route.websocket {
             context.websocket = websocket::is_handshake(&request.method, request.version, &request.headers)?;
         }
@@ -95,16 +97,16 @@ impl Proxy {
     }
 
     /// Step 1. From here on the request carries its canonical target, and nobody sees another.
-    fn route(&self, session: &mut Session, raw_head: &[u8]) -> Result<Destination, Denied> {
+    fn route(snapshot: &Snapshot, session: &mut Session, raw_head: &[u8]) -> Result<Destination, Denied> {
         let request = session.req_header();
         let raw = target::of_request_line(raw_head).ok_or(Denied::BadTarget(BadTarget::NotAPath))?;
         let host = request.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
         let hosts = request.headers.get_all(HOST).iter().map(HeaderValue::as_bytes);
-        let target = canonical(raw, hosts, self.snapshot.server.target_bytes_max)?;
+        let target = canonical(raw, hosts, snapshot.server.target_bytes_max)?;
         if Facts::of(session).is_some_and(|connection| !connection.may_carry(target.host.name())) {
             return Err(Denied::MisdirectedRequest);
         }
-        let destination = self.snapshot.router.find(&target, &request.method);
+        let destination = snapshot.router.find(&target, &request.method);
         let (path, host) = (target.rewritten(raw), target.host.rewritten(host));
         if path.is_some() || host.is_some() {
             let request = session.req_header_mut();
@@ -117,23 +119,23 @@ impl Proxy {
 
     /// Ends a WebSocket when its caller's token expires or session ends, and when the process does.
     fn judge(&self, context: &Context) -> Judge {
-        let (snapshot, leaving) = (Arc::clone(&self.snapshot), Arc::clone(&self.leaving));
+        let (live, leaving) = (self.live.clone(), Arc::clone(&self.leaving));
         let caller = context.permit.as_ref().and_then(Permit::caller).map(Arc::clone);
         Judge::new(move || {
             if leaving.load(Ordering::Relaxed) {
                 return Some(Close::GoingAway);
             }
-            let goes_on = caller.as_ref().is_none_or(|caller| snapshot.verifier.may_go_on(caller));
+            let goes_on = caller.as_ref().is_none_or(|caller| live.snapshot().verifier.may_go_on(caller));
             (!goes_on).then_some(Close::NoLongerAllowed)
         })
     }
+}
 
-    fn count_auth(&self, caller: &Result<Option<Authenticated>, Denied>) {
-        match caller {
-            Ok(Some(_)) => self.snapshot.metrics.auth_passed(),
-            Ok(None) => self.snapshot.metrics.auth_anonymous(),
-            Err(denied) => self.snapshot.metrics.auth(denied.code()),
-        }
+fn count_auth(metrics: &Metrics, caller: &Result<Option<Authenticated>, Denied>) {
+    match caller {
+        Ok(Some(_)) => metrics.auth_passed(),
+        Ok(None) => metrics.auth_anonymous(),
+        Err(denied) => metrics.auth(denied.code()),
     }
 }
 
@@ -143,7 +145,7 @@ impl ProxyHttp for Proxy {
     type CTX = Box<Context>;
 
     fn new_ctx(&self) -> Box<Context> {
-        Box::new(Context::new(self.request_ids.next(), self.in_flight.begin()))
+        Box::new(Context::new(self.live.snapshot(), self.request_ids.next(), self.in_flight.begin()))
     }
 
     /// No compression module: bodies pass as they are.
@@ -167,7 +169,7 @@ impl ProxyHttp for Proxy {
             // Boxed, so that the way of a proxied request does not carry their size.
             Ok(Way::Endpoint(endpoint)) => {
                 connection::limited_elsewhere();
-                Box::pin(endpoints::answer(endpoint, &self.snapshot, session, context)).await?;
+                Box::pin(endpoints::answer(endpoint, session, context)).await?;
                 Ok(true)
             }
             Err(denied) => {
@@ -185,7 +187,7 @@ impl ProxyHttp for Proxy {
         context: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         let picked = match &context.permit {
-            Some(permit) => self.snapshot.upstreams.pick(permit, context.tries),
+            Some(permit) => context.snapshot.upstreams.pick(permit, context.tries),
             None => Err(Denied::Internal),
         };
         let peer = picked.map_err(|denied| {
@@ -207,11 +209,11 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         context: &mut Box<Context>,
     ) -> pingora::Result<()> {
-        let snapshot = &*self.snapshot;
+        let snapshot = &*context.snapshot;
         let Some(permit) = &context.permit else {
             return Error::e_explain(ErrorType::InternalError, "no permit");
         };
-        if let Some(target) = self.outbound_target(permit, request) {
+        if let Some(target) = outbound::target(snapshot, permit, request) {
             request.set_raw_path(target.as_bytes())?;
         }
         let host = request.headers.get(HOST).cloned();
@@ -250,7 +252,7 @@ impl ProxyHttp for Proxy {
             return Ok(());
         };
         context.body_bytes += body.len() as u64;
-        if context.body_bytes > self.snapshot.routes[permit.route().0].body_bytes_max {
+        if context.body_bytes > context.snapshot.routes[permit.route().0].body_bytes_max {
             // A chunked body tells its length only by arriving. The service sees an aborted request.
             context.denied = Some(Denied::BodyTooLarge);
             return Err(Error::new_down(ErrorType::new("refused")));
@@ -288,9 +290,9 @@ impl ProxyHttp for Proxy {
         {
             let took = started.elapsed();
             context.upstream_took = Some(took);
-            self.snapshot.metrics.upstream(permit.upstream(), took);
+            context.snapshot.slots.upstream(permit.upstream(), took);
         }
-        self.snapshot.injector.response(response);
+        context.snapshot.injector.response(response);
         response.insert_header("X-Request-Id", context.request_id.header_value())
     }
 
@@ -303,8 +305,8 @@ impl ProxyHttp for Proxy {
         mut error: Box<Error>,
     ) -> Box<Error> {
         if let (Some(peer), Some(permit)) = (&context.upstream, &context.permit) {
-            self.snapshot.upstreams.rest(peer);
-            error.set_retry(self.snapshot.upstreams.may_retry(permit, context.tries));
+            context.snapshot.upstreams.rest(peer);
+            error.set_retry(context.snapshot.upstreams.may_retry(permit, context.tries));
         }
         error
     }
@@ -348,7 +350,9 @@ impl ProxyHttp for Proxy {
             None if *error.esource() == ErrorSource::Downstream => {
                 Front::refusal(session).map(Denied::from).or_else(|| failure::client_mistake(error))
             }
-            None if connection::stalls_since(self.snapshot.server.read_timeout) => Some(Denied::BodyTimeout),
+            None if connection::stalls_since(context.snapshot.server.read_timeout) => {
+                Some(Denied::BodyTimeout)
+            }
             None => Some(failure::upstream_failure(error, context)),
         };
         let Some(denied) = denied.filter(|_| !failure::answer_has_begun(session)) else {
@@ -369,16 +373,17 @@ impl ProxyHttp for Proxy {
     /// Step 6.
     async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Box<Context>) {
         Front::request_is_over(session);
-        let slot = log::slot(context.destination, self.snapshot.routes.len());
+        let snapshot = &*context.snapshot;
+        let slot = log::slot(context.destination, snapshot.routes.len());
         let outcome = log::outcome(context, error.is_some());
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
-        self.snapshot.metrics.request(slot, status, outcome);
+        snapshot.slots.request(slot, status, outcome);
         if let Some(access_log) = &self.access_log {
             access_log.write(&Line {
-                at_millis: self.snapshot.clock.unix_millis(),
+                at_millis: snapshot.lasting.clock.unix_millis(),
                 session,
                 context,
-                route: self.snapshot.route_name(slot),
+                route: snapshot.route_name(slot),
                 outcome,
                 status,
                 took: context.started.elapsed(),

@@ -1,13 +1,16 @@
 //! Listeners, start-up order, and a graceful end.
 
 mod background;
+mod reload;
 mod shutdown;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use auth_core::SystemClock;
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
@@ -20,14 +23,15 @@ use pingora::services::listening::Service;
 use prometheus_client::registry::Registry;
 
 use crate::admin::{self, Admin, AdminState};
-use crate::config::Checked;
-use crate::connection::{Admission, Certificates, Connections, Limits, Transport, Unstalled};
+use crate::config::{self, Checked, Fingerprint};
+use crate::connection::{Admission, Certificates, Connections, Limits, Patience, Transport, Unstalled};
 use crate::context::RequestIds;
 use crate::front::HeadLimits;
 use crate::in_flight::InFlight;
+use crate::live::Live;
 use crate::metrics::ConnectionMetrics;
 use crate::proxy::Proxy;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Lasting, Snapshot};
 use crate::steps::log::{AccessLog, Style};
 
 /// A kept-alive connection waits with a read buffer of this size: pingora's own choice is 64 KiB, and most of what an idle
@@ -40,25 +44,34 @@ pub(crate) struct Gateway {
     end: shutdown::End,
 }
 
+/// Where the config comes from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A file, which may change while the gateway runs.
+    File(PathBuf, Fingerprint),
+    /// The program itself.
+    BuiltIn,
+}
+
 /// Runs the gateway until it is told to end. Everything that can fail fails before this returns `Ok`.
-pub(crate) fn prepare(mut config: Checked) -> anyhow::Result<Gateway> {
+pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gateway> {
     install_crypto_provider()?;
     let mut registry = Registry::default();
-    let (listen, workers) = (config.server.listen.clone(), config.server.workers);
+    let (workers, access_style) =
+        (config.server.workers, config.log.access.then(|| Style::of(config.log.format)));
     let (delay, timeout) = (config.server.drain_delay, config.server.drain_timeout);
     let admin_listener = admin::bind(config.admin.listen)
         .with_context(|| format!("the private listener {} cannot be opened", config.admin.listen))?;
-    let tls = config.tls.listen.clone();
-    let public = || listen.iter().chain(&tls);
-    public().try_for_each(|address| check_free(*address))?;
-    let access_style = config.log.access.then(|| Style::of(config.log.format));
-    let server_conf = server_conf(&config);
-    let transport = transport(&mut config, &mut registry);
+    let public: Vec<_> = config.server.listen.iter().chain(&config.tls.listen).copied().collect();
+    public.iter().try_for_each(|address| check_free(*address))?;
+    let (server_conf, fixed) = (server_conf(&config), reload::Fixed::of(&config));
+    let transport = Arc::new(transport(&mut config, &mut registry));
     open_files(config.server.connections_max);
-    let patience = Patience::of(&config);
-    let snapshot = Arc::new(Snapshot::build(config, Arc::new(SystemClock), &mut registry)?);
+    let idle = Idle::of(&config);
+    let lasting = Arc::new(Lasting::open(&config.store, Arc::new(SystemClock), &mut registry)?);
+    let live = Live::new(Snapshot::build(config, &lasting, None)?);
     let access_log = match access_style {
-        Some(style) => Some(Arc::new(AccessLog::start(style, snapshot.metrics.log_lines_dropped.clone())?)),
+        Some(style) => Some(Arc::new(AccessLog::start(style, lasting.metrics.log_lines_dropped.clone())?)),
         None => None,
     };
     let (draining, leaving, in_flight) = (Arc::default(), Arc::default(), InFlight::default());
@@ -66,30 +79,32 @@ pub(crate) fn prepare(mut config: Checked) -> anyhow::Result<Gateway> {
     let mut server = Server::new_with_opt_and_conf(None, server_conf);
     server.bootstrap();
     let proxy = Proxy {
-        snapshot: Arc::clone(&snapshot),
+        live: live.clone(),
         access_log: access_log.clone(),
         request_ids: RequestIds::new(),
         in_flight: in_flight.clone(),
         draining: Arc::clone(&draining),
         leaving: Arc::clone(&leaving),
     };
-    let mut service = public_service(&server, proxy, transport, &patience);
+    let mut service = public_service(&server, proxy, Arc::clone(&transport), &idle);
     service.threads = Some(workers);
-    for address in public() {
-        service.add_listener(listener(*address));
+    for address in public {
+        service.add_listener(listener(address));
     }
     server.add_service(service);
-    let state = AdminState {
-        snapshot: Arc::clone(&snapshot),
-        registry: Arc::new(registry),
-        draining: Arc::clone(&draining),
-    };
+    let state =
+        AdminState { live: live.clone(), registry: Arc::new(registry), draining: Arc::clone(&draining) };
     server.add_service(background_service("admin", Admin { listener: admin_listener, state }));
-    server.add_service(background_service("upkeep", background::Upkeep { snapshot: Arc::clone(&snapshot) }));
+    server.add_service(background_service("upkeep", background::Upkeep { live: live.clone() }));
     if let Some(access_log) = &access_log {
         server.add_service(background_service("access log", background::Flush(Arc::clone(access_log))));
     }
-    background::first_look(&snapshot)?;
+    background::first_look(&live.snapshot())?;
+    if let Origin::File(path, fingerprint) = origin {
+        reload::take_hangups()?;
+        let reload = reload::Reload { path, fixed, live, lasting, transport, read: Mutex::new(fingerprint) };
+        server.add_service(background_service("reload", reload));
+    }
     let end = shutdown::End { draining, leaving, in_flight, access_log, delay, timeout };
     Ok(Gateway { server, end })
 }
@@ -129,20 +144,27 @@ fn server_conf(config: &Checked) -> ServerConf {
 }
 
 fn transport(config: &mut Checked, registry: &mut Registry) -> Transport {
-    let (server, metrics) = (&config.server, ConnectionMetrics::new(registry));
-    let limits = Limits {
-        all: server.connections_max,
-        per_address: server.connections_per_address_max,
-        exempt: server.trusted_proxies.clone(),
-    };
+    let metrics = ConnectionMetrics::new(registry);
     Transport {
         tls: config.tls.listen.clone(),
         certificates: Certificates::new(std::mem::take(&mut config.tls.certificates)),
-        admission: Admission::new(limits, metrics.clone()),
-        head: HeadLimits { timeout: server.header_timeout, bytes_max: server.header_bytes_max },
-        write_timeout: server.write_timeout,
+        admission: Admission::new(limits(&config.server), metrics.clone()),
+        patience: ArcSwap::from_pointee(patience(&config.server)),
         metrics,
     }
+}
+
+fn limits(server: &config::Server) -> Limits {
+    Limits {
+        all: server.connections_max,
+        per_address: server.connections_per_address_max,
+        exempt: server.trusted_proxies.clone(),
+    }
+}
+
+fn patience(server: &config::Server) -> Patience {
+    let head = HeadLimits { timeout: server.header_timeout, bytes_max: server.header_bytes_max };
+    Patience { head, write_timeout: server.write_timeout }
 }
 
 /// A connection of a client may need a second one, to a service. Systems start programs with a limit of 1024 and let them
@@ -164,14 +186,14 @@ fn open_files(connections_max: usize) {
 type PublicService = Service<Connections<Unstalled<HttpProxy<Proxy>>>>;
 
 /// How long clients of HTTP/2 may do nothing.
-struct Patience {
+struct Idle {
     /// On a connection without a request.
     idle: Duration,
     /// In the middle of a body.
     stalled: Duration,
 }
 
-impl Patience {
+impl Idle {
     fn of(config: &Checked) -> Self {
         let services = config.upstreams.iter().map(|service| service.read_timeout.max(service.write_timeout));
         let stalled = config.server.read_timeout + services.max().unwrap_or_default();
@@ -179,7 +201,12 @@ impl Patience {
     }
 }
 
-fn public_service(server: &Server, proxy: Proxy, transport: Transport, patience: &Patience) -> PublicService {
+fn public_service(
+    server: &Server,
+    proxy: Proxy,
+    transport: Arc<Transport>,
+    patience: &Idle,
+) -> PublicService {
     let mut app = http_proxy(&server.configuration, proxy);
     let mut options = HttpServerOptions::default();
     options.h2_idle_timeout = Some(patience.idle);

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 
 use crate::budget::BudgetedExchange;
 use crate::config::{self, Checked};
-use crate::metrics::{Metrics, TimedExchange};
+use crate::metrics::{Metrics, Slots, TimedExchange};
 use crate::steps::authenticate::{Prepared, TokenSources};
 use crate::steps::inject::Injector;
 use crate::steps::log::ENDPOINTS;
@@ -24,75 +24,106 @@ use crate::steps::policy::Limiter;
 use crate::steps::route::Router;
 use crate::steps::upstream::Upstreams;
 
+/// What outlives every config: opened once, and shared by all snapshots.
+#[derive(Debug)]
+pub(crate) struct Lasting {
+    pub(crate) metrics: Metrics,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Lasting {
+    /// Opens the session store, so a second process on one file is noticed here.
+    pub(crate) fn open(
+        store: &config::Store,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
+        let store = open_store(store)?;
+        Ok(Self { metrics: Metrics::new(registry), store, revocations: Arc::default(), clock })
+    }
+}
+
 /// Everything that a request needs.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
+    pub(crate) lasting: Arc<Lasting>,
+    pub(crate) slots: Slots,
     pub(crate) server: config::Server,
     pub(crate) openid_in_answer: bool,
     pub(crate) apps: Arc<[config::App]>,
     pub(crate) routes: Vec<config::Route>,
     /// By route; none where it has no rate.
-    pub(crate) limiters: Vec<Option<Limiter>>,
-    /// By client address.
-    pub(crate) login_limiter: Option<Limiter>,
+    pub(crate) limiters: Vec<Option<Arc<Limiter>>>,
+    /// Logins by address; none if there is no limit.
+    pub(crate) login_limiter: Option<Arc<Limiter>>,
+    login_budget: Option<Arc<Limiter>>,
     pub(crate) router: Router,
     pub(crate) token_sources: TokenSources,
     pub(crate) verifier: Verifier<Prepared>,
-    pub(crate) revocations: Arc<Revocations>,
     pub(crate) login: LoginService,
-    pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) upstreams: Upstreams,
     pub(crate) injector: Injector,
     pub(crate) jwks: Bytes,
-    pub(crate) metrics: Metrics,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Snapshot {
-    /// Puts the parts together. Opens the session store, so a second process on one file is noticed here.
+    /// Puts the parts together. What can be counted on from `before` goes on: limits, addresses, codes on their way.
     pub(crate) fn build(
         config: Checked,
-        clock: Arc<dyn Clock>,
-        registry: &mut Registry,
+        lasting: &Arc<Lasting>,
+        before: Option<&Self>,
     ) -> anyhow::Result<Self> {
         let keys = key_ring(&config.token)?;
-        let revocations = Arc::new(Revocations::default());
-        let store = open_store(&config.store)?;
         let apps: Arc<[config::App]> = config.apps.into();
-        let verifier = verifier(&config.token, &keys, &apps, &revocations, &clock);
-        let upstreams = Upstreams::new(config.upstreams);
+        let verifier = verifier(&config.token, &keys, &apps, &lasting.revocations, &lasting.clock);
+        let upstreams = Upstreams::new(config.upstreams, before.map(|before| &before.upstreams));
         let slots = config.routes.iter().map(|route| route.name.to_string());
         let slots = slots.chain(ENDPOINTS.map(|endpoint| endpoint.name().to_owned())).chain(["-".to_owned()]);
-        let names: Vec<_> = upstreams.names().map(str::to_owned).collect();
-        let metrics = Metrics::new(slots.collect(), &names, registry);
-        let login = LoginService::new(
-            LoginSettings {
-                issuer: config.token.issuer.clone(),
-                token_ttl: config.token.ttl,
-                session_lifetime: config.session.lifetime,
-                replay: config.login.replay,
-            },
-            keys.clone(),
-            Arc::new(BudgetedExchange {
-                exchange: TimedExchange {
-                    client: wechat(&config.wechat)?,
-                    seconds: metrics.wechat_seconds.clone(),
-                },
-                limiter: config.login.budget.map(Limiter::new),
-            }),
-            Arc::clone(&store),
-            Arc::clone(&revocations),
-            Arc::clone(&clock),
-        );
+        let limiter_of = |name: &str| {
+            let before = before?;
+            let at = before.routes.iter().position(|route| *route.name == *name)?;
+            before.limiters[at].as_ref()
+        };
+        let limiters = config
+            .routes
+            .iter()
+            .map(|route| route.rate.map(|rate| Limiter::after(limiter_of(&route.name), rate.limit)));
+        let limiters = limiters.collect();
+        let login_limiter = before.and_then(|before| before.login_limiter.as_ref());
+        let login_budget = before.and_then(|before| before.login_budget.as_ref());
+        let login_budget = config.login.budget.map(|limit| Limiter::after(login_budget, limit));
+        let settings = LoginSettings {
+            issuer: config.token.issuer.clone(),
+            token_ttl: config.token.ttl,
+            session_lifetime: config.session.lifetime,
+            replay: config.login.replay,
+        };
+        let client = wechat(&config.wechat)?;
+        let seconds = lasting.metrics.wechat_seconds.clone();
+        let exchange = Arc::new(BudgetedExchange {
+            exchange: TimedExchange { client, seconds },
+            limiter: login_budget.clone(),
+        });
+        let login = match before {
+            Some(before) => before.login.reconfigured(settings, keys.clone(), exchange),
+            None => LoginService::new(
+                settings,
+                keys.clone(),
+                exchange,
+                Arc::clone(&lasting.store),
+                Arc::clone(&lasting.revocations),
+                Arc::clone(&lasting.clock),
+            ),
+        };
         Ok(Self {
+            lasting: Arc::clone(lasting),
+            slots: lasting.metrics.slots(slots.collect(), upstreams.names()),
             router: Router::new(&config.routes, &config.endpoints),
-            limiters: config
-                .routes
-                .iter()
-                .map(|route| route.rate.map(|rate| Limiter::new(rate.limit)))
-                .collect(),
-            login_limiter: config.login.rate.map(Limiter::new),
-            metrics,
+            limiters,
+            login_limiter: config.login.rate.map(|limit| Limiter::after(login_limiter, limit)),
+            login_budget,
             token_sources: TokenSources { headers: config.token.headers, query: config.token.query },
             injector: Injector::new(&config.identity)?,
             jwks: serde_json::to_vec(&keys.jwks())?.into(),
@@ -101,11 +132,8 @@ impl Snapshot {
             routes: config.routes,
             apps,
             verifier,
-            revocations,
             login,
-            store,
             upstreams,
-            clock,
         })
     }
 

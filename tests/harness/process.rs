@@ -86,8 +86,13 @@ impl Process {
 
     /// Waits until standard error has `text`.
     pub(crate) async fn wait_for_log(&self, text: &str) {
+        self.wait_for_log_times(text, 1).await;
+    }
+
+    /// Waits until standard error has `text` so many times.
+    pub(crate) async fn wait_for_log_times(&self, text: &str, times: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(text) {
+        while self.log().matches(text).count() < times {
             assert!(Instant::now() < deadline, "{} never logged {text:?}", self.name);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

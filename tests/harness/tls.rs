@@ -51,7 +51,7 @@ impl Certificates {
     }
 
     /// Writes the files that the section names.
-    pub(super) fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         for (n, (chain, key)) in self.files.iter().enumerate() {
             std::fs::write(folder.join(format!("{n}.crt")), chain).unwrap();
             let mut file = std::fs::OpenOptions::new();

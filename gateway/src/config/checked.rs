@@ -153,7 +153,7 @@ pub(crate) struct Session {
 }
 
 /// `[store]`: where sessions are kept.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Store {
     /// `kind = "memory"`: gone with the process.
     Memory { sessions_max: u64 },

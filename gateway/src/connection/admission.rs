@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures_util::task::AtomicWaker;
 use ipnet::IpNet;
 
@@ -37,7 +38,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// Lets connections in. Its lock is taken when one comes and when one goes, never for a request.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     metrics: ConnectionMetrics,
     started: Instant,
     open: Mutex<Open>,
@@ -83,22 +84,29 @@ pub(crate) struct UnderWay(Arc<Member>);
 
 impl Admission {
     pub(crate) fn new(limits: Limits, metrics: ConnectionMetrics) -> Arc<Self> {
+        let limits = ArcSwap::from_pointee(limits);
         Arc::new(Self { limits, metrics, started: Instant::now(), open: Mutex::default() })
+    }
+
+    /// From now on connections are let in by these limits.
+    pub(crate) fn limit(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// Makes room for a connection from `peer`, if there may be one.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let counted = !address::is_trusted(peer, &self.limits.exempt);
+        let limits = self.limits.load();
+        let counted = !address::is_trusted(peer, &limits.exempt);
         let address = counted.then(|| address::network(peer.to_canonical()));
         let mut open = self.lock();
         if let Some(address) = address
-            && open.by_address.get(&address).is_some_and(|count| *count >= self.limits.per_address)
+            && open.by_address.get(&address).is_some_and(|count| *count >= limits.per_address)
         {
             self.metrics.closed(Closed::PerAddress);
             open.tell(address);
             return None;
         }
-        if open.members.len() >= self.limits.all && !self.make_room(&mut open) {
+        if open.members.len() >= limits.all && !self.make_room(&mut open) {
             self.metrics.closed(Closed::Full);
             return None;
         }

@@ -32,12 +32,12 @@ pub(crate) struct Served {
 
 impl Certificates {
     pub(crate) fn new(certificates: Vec<Certificate>) -> Self {
-        let by_name = certificates.iter().enumerate().flat_map(|(index, certificate)| {
-            certificate.names.iter().map(move |name| (name.to_string(), index))
-        });
-        let by_name = by_name.collect();
-        let served = certificates.into_iter().map(|certificate| Arc::new(Served::new(certificate))).collect();
-        Self(ArcSwap::from_pointee(Set { served, by_name }))
+        Self(ArcSwap::from_pointee(Set::new(certificates)))
+    }
+
+    /// From now on handshakes are answered with these.
+    pub(super) fn replace(&self, certificates: Vec<Certificate>) {
+        self.0.store(Arc::new(Set::new(certificates)));
     }
 
     /// The certificate for a client that names `host` in its handshake, or names none and came to `local`.
@@ -53,6 +53,17 @@ impl Certificates {
         let exact = set.by_name.get(&host);
         let found = exact.or_else(|| set.by_name.get(&format!("*.{}", host.split_once('.')?.1)))?;
         set.served.get(*found).cloned()
+    }
+}
+
+impl Set {
+    fn new(certificates: Vec<Certificate>) -> Self {
+        let by_name = certificates.iter().enumerate().flat_map(|(index, certificate)| {
+            certificate.names.iter().map(move |name| (name.to_string(), index))
+        });
+        let by_name = by_name.collect();
+        let served = certificates.into_iter().map(|certificate| Arc::new(Served::new(certificate))).collect();
+        Self { served, by_name }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session, client: I
     let body = Body {
         token: login.token.expose(),
         token_type: "Bearer",
-        expires_in: login.caller.expires_at.saturating_sub(snapshot.clock.unix_secs()),
+        expires_in: login.caller.expires_at.saturating_sub(snapshot.lasting.clock.unix_secs()),
         openid: snapshot.openid_in_answer.then(|| login.caller.openid.as_str()),
     };
     let body = serde_json::to_vec(&body).map_err(|_| Denied::Internal)?;
@@ -94,7 +94,7 @@ fn count(snapshot: &Snapshot, app: &App, login: &Result<Arc<Login>, LoginError>)
         Err(LoginError::CodeUsed) => ("code_used", None),
         Err(LoginError::Store(_)) => ("store", None),
     };
-    snapshot.metrics.login(&app.name, result, errcode.unwrap_or_default());
+    snapshot.lasting.metrics.login(&app.name, result, errcode.unwrap_or_default());
 }
 
 /// An errcode as a label. Whatever is not in WeChat's table counts as one: a label must not grow without end.

@@ -24,7 +24,7 @@ struct Body<'a> {
 pub(super) async fn answer(snapshot: &Snapshot, session: &Session) -> Answer {
     let verified = caller(snapshot, session)?;
     let caller = &verified.caller;
-    let now = snapshot.clock.unix_secs();
+    let now = snapshot.lasting.clock.unix_secs();
     // A store in trouble does not make the token less valid: what it would add is left out.
     let kept = snapshot.login.session(caller).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "a session could not be looked up");

@@ -15,7 +15,8 @@ use crate::context::{Context, RequestId};
 impl Proxy {
     /// Who sends this, before anything else is known of it.
     pub(super) fn greet(&self, session: &mut Session, context: &mut Context) {
-        let server = &self.snapshot.server;
+        let snapshot = std::sync::Arc::clone(&context.snapshot);
+        let server = &snapshot.server;
         let peer = session.client_addr().and_then(|address| address.as_inet()).map(SocketAddr::ip);
         context.peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).to_canonical();
         context.client = context.peer;

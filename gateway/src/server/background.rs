@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 
+use crate::live::Live;
 use crate::snapshot::Snapshot;
 use crate::steps::log::AccessLog;
 
@@ -31,7 +32,7 @@ pub(super) fn first_look(snapshot: &Snapshot) -> anyhow::Result<()> {
 
 /// Looks up names and sweeps out sessions.
 pub(super) struct Upkeep {
-    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) live: Live,
 }
 
 #[async_trait]
@@ -52,7 +53,7 @@ impl Upkeep {
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + RESOLVE_EVERY, RESOLVE_EVERY);
         loop {
             tick.tick().await;
-            self.snapshot.upstreams.resolve().await;
+            self.live.snapshot().upstreams.resolve().await;
         }
     }
 
@@ -60,7 +61,7 @@ impl Upkeep {
         let mut tick = tokio::time::interval(SWEEP_EVERY);
         loop {
             tick.tick().await;
-            match self.snapshot.login.sweep().await {
+            match self.live.snapshot().login.sweep().await {
                 Ok(0) => {}
                 Ok(swept) => tracing::debug!(swept, "expired sessions were removed"),
                 Err(error) => {

@@ -51,11 +51,18 @@ pub(crate) struct Peer {
 }
 
 impl Upstreams {
-    pub(crate) fn new(upstreams: Vec<config::Upstream>) -> Self {
-        let all = upstreams.into_iter().map(|config| Upstream {
-            peers: ArcSwap::from_pointee(resolve::addresses_known(&config)),
-            config,
-            next: AtomicUsize::new(0),
+    /// The upstreams of a config. One that had the same servers `before` begins with their addresses.
+    pub(crate) fn new(upstreams: Vec<config::Upstream>, before: Option<&Self>) -> Self {
+        let all = upstreams.into_iter().map(|config| {
+            let same = |upstream: &&Upstream| upstream.config.servers == config.servers;
+            let peers = match before.and_then(|before| before.all.iter().find(same)) {
+                Some(upstream) => {
+                    let addresses = upstream.peers.load();
+                    addresses.iter().map(|peer| Arc::new(Peer::new(peer.address, &config))).collect()
+                }
+                None => resolve::addresses_known(&config),
+            };
+            Upstream { peers: ArcSwap::from_pointee(peers), config, next: AtomicUsize::new(0) }
         });
         Self { all: all.collect(), started: Instant::now() }
     }

@@ -20,6 +20,7 @@ const KEYS_MAX: u64 = 200_000;
 /// The limiter of one route, of the logins or of the exchanges.
 #[derive(Debug)]
 pub(crate) struct Limiter {
+    limit: Limit,
     /// One request's share of the window.
     share: Duration,
     /// How far ahead of time a burst may run: the whole window's requests at once.
@@ -50,7 +51,12 @@ impl Limiter {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_idle(limit.window * 2)
             .build();
-        Self { share, burst: limit.window, started: Instant::now(), even_at }
+        Self { limit, share, burst: limit.window, started: Instant::now(), even_at }
+    }
+
+    /// The limiter for `limit`: the one there was if it had the same, so that a new config forgets nobody's count.
+    pub(crate) fn after(before: Option<&Arc<Self>>, limit: Limit) -> Arc<Self> {
+        before.filter(|before| before.limit == limit).map_or_else(|| Arc::new(Self::new(limit)), Arc::clone)
     }
 
     /// Counts one request of the user, or of the address where there is none.

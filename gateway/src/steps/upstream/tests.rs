@@ -3,7 +3,7 @@ use crate::config::ServerAddress;
 
 fn upstream(servers: &[&str]) -> Upstreams {
     let servers = servers.iter().map(|server| ServerAddress::Ip(server.parse().unwrap()));
-    Upstreams::new(vec![config(servers.collect())])
+    Upstreams::new(vec![config(servers.collect())], None)
 }
 
 fn config(servers: Vec<ServerAddress>) -> config::Upstream {
@@ -46,7 +46,7 @@ fn a_server_that_took_no_connection_rests_while_others_can_be_asked() {
 #[tokio::test]
 async fn names_are_looked_up_all_at_once() {
     let name = |host: &str| ServerAddress::Name { host: host.into(), port: 80 };
-    let upstreams = Upstreams::new(vec![config(vec![name("a"), name("b")]), config(vec![name("c")])]);
+    let upstreams = Upstreams::new(vec![config(vec![name("a"), name("b")]), config(vec![name("c")])], None);
     // No look-up ends before all three have begun.
     let begun = &tokio::sync::Barrier::new(3);
     let look_up = |_host, port| async move {

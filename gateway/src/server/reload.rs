@@ -1,0 +1,159 @@
+//! A changed config is taken over whole while the gateway runs, or not at all: then the old one goes on, and the log says
+//! why.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{limits, patience};
+use crate::config::{self, Checked, Fingerprint};
+use crate::connection::Transport;
+use crate::live::Live;
+use crate::snapshot::{Lasting, Snapshot};
+
+/// How often the config's files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What a running process cannot change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fixed {
+    listen: Vec<SocketAddr>,
+    tls_listen: Vec<SocketAddr>,
+    admin: SocketAddr,
+    workers: usize,
+    upstream_pool: usize,
+    drain: (Duration, Duration),
+    log: (String, config::LogFormat, bool),
+    store: config::Store,
+}
+
+impl Fixed {
+    pub(super) fn of(config: &Checked) -> Self {
+        let server = &config.server;
+        Self {
+            listen: server.listen.clone(),
+            tls_listen: config.tls.listen.clone(),
+            admin: config.admin.listen,
+            workers: server.workers,
+            upstream_pool: server.upstream_pool,
+            drain: (server.drain_delay, server.drain_timeout),
+            log: (config.log.level.clone(), config.log.format, config.log.access),
+            store: config.store.clone(),
+        }
+    }
+
+    /// The keys that differ.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = [
+            (self.listen == other.listen, "server.listen"),
+            (self.tls_listen == other.tls_listen, "tls.listen"),
+            (self.admin == other.admin, "admin.listen"),
+            (self.workers == other.workers, "server.workers"),
+            (self.upstream_pool == other.upstream_pool, "server.upstream_pool"),
+            (self.drain == other.drain, "server.drain_delay, server.drain_timeout"),
+            (self.log == other.log, "log"),
+            (self.store == other.store, "store"),
+        ];
+        pairs.into_iter().filter(|(same, _)| !same).map(|(_, key)| key).collect()
+    }
+}
+
+/// Takes over a changed config: on SIGHUP at once, else within some seconds.
+pub(super) struct Reload {
+    pub(super) path: PathBuf,
+    pub(super) fixed: Fixed,
+    pub(super) live: Live,
+    pub(super) lasting: Arc<Lasting>,
+    pub(super) transport: Arc<Transport>,
+    /// What was read last, good or bad: each mistake is told once.
+    pub(super) read: Mutex<Fingerprint>,
+}
+
+/// From now on a SIGHUP does not end the process. Who listens for it comes later, and looks at the config anyway.
+pub(super) fn take_hangups() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _entered = runtime.enter();
+    signal(SignalKind::hangup()).map(drop)
+}
+
+#[async_trait]
+impl BackgroundService for Reload {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be received: a changed config needs a restart");
+            return;
+        };
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                _ = tick.tick() => false,
+                _ = shutdown.changed() => return,
+            };
+            self.look(asked).await;
+        }
+    }
+}
+
+impl Reload {
+    /// Reads the config, and takes it over if it is another. Who asked by a signal is told what came of it in any case.
+    async fn look(&self, asked: bool) {
+        let path = self.path.clone();
+        let Ok((loaded, fingerprint)) = tokio::task::spawn_blocking(move || config::load_noting(&path)).await
+        else {
+            return;
+        };
+        let before =
+            std::mem::replace(&mut *self.read.lock().unwrap_or_else(PoisonError::into_inner), fingerprint);
+        if before == fingerprint && !asked {
+            return;
+        }
+        match loaded {
+            Err(mistakes) => self.refused("refused", &mistakes),
+            Ok(_) if before == fingerprint => {
+                tracing::info!("SIGHUP: the config is the one in force, or was refused before")
+            }
+            Ok(config) => self.take_over(config).await,
+        }
+    }
+
+    async fn take_over(&self, mut config: Checked) {
+        let fixed = self.fixed.differences(&Fixed::of(&config));
+        if !fixed.is_empty() {
+            let why = format!("these need a restart: {}", fixed.join(", "));
+            return self.refused("needs_restart", &why);
+        }
+        let warnings = std::mem::take(&mut config.warnings);
+        let certificates = std::mem::take(&mut config.tls.certificates);
+        let (limits, patience) = (limits(&config.server), patience(&config.server));
+        let snapshot = match Snapshot::build(config, &self.lasting, Some(&self.live.snapshot())) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return self.refused("refused", &format!("{error:#}")),
+        };
+        // A service that is new here has its addresses before the first request comes for it.
+        if !snapshot.upstreams.unresolved().is_empty() {
+            snapshot.upstreams.resolve().await;
+        }
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let routes = snapshot.routes.len();
+        self.live.put(snapshot);
+        self.transport.reconfigure(limits, patience, certificates);
+        self.lasting.metrics.reload("ok");
+        tracing::info!(routes, "the changed config is in force");
+    }
+
+    fn refused(&self, result: &'static str, why: &dyn Display) {
+        self.lasting.metrics.reload(result);
+        tracing::error!("the changed config is not taken over, the old one stays in force: {why}");
+    }
+}
