@@ -20,13 +20,14 @@ const STEPS_THAT_HAND_ON: [(&str, &str, &str); 8] = [
 ];
 
 /// Which modules of the gateway a part may know. A part not listed is free, and so is what stands below itself.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     // The config says what is wanted; who does it is none of its business.
     ("config", &[]),
     // The simulator plays WeChat and must not share a mistake with the gateway.
     ("sim", &[]),
     ("denied", &["front", "target"]),
-    ("reply", &["denied", "front", "target"]),
+    ("reply", &["denied", "front", "renewal", "target"]),
+    ("renewal", &["steps"]),
     ("target", &[]),
     ("framing", &["denied", "front"]),
     ("websocket", &["denied"]),

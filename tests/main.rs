@@ -12,6 +12,7 @@ mod login;
 mod wechat_answers;
 mod tokens;
 mod sessions;
+mod renewal;
 mod routing;
 mod headers;
 mod failing_services;

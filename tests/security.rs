@@ -6,6 +6,7 @@ mod catalogue;
 mod framing;
 mod limits;
 mod sessions;
+mod renewal;
 mod private_listener;
 mod configuration;
 mod fail_closed;

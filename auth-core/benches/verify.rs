@@ -30,6 +30,7 @@ fn issued(algorithm: Algorithm, cache_entries: u64) -> (Verifier<()>, String) {
         issuer: "wxgate".to_owned(),
         apps: HashSet::from([AppId::parse(APPID).expect("an appid")]),
         leeway_secs: 5,
+        session_lifetime_secs: 30 * 86_400,
         cache_entries,
     };
     let clock = Arc::new(ManualClock::at(NOW));

@@ -13,8 +13,23 @@ pub struct Caller {
     pub unionid: Option<UnionId>,
     /// The session behind the token.
     pub sid: Sid,
+    /// When the user logged in, in Unix seconds: the session's end counts from it. None in a token from before this was
+    /// written into it: such a token is good until its own end, and is not renewed.
+    pub logged_in_at: Option<u64>,
     /// When the token was made, in Unix seconds.
     pub issued_at: u64,
     /// When the token ends, in Unix seconds.
     pub expires_at: u64,
+}
+
+impl Caller {
+    /// When half the life of the token is over, in Unix seconds.
+    pub fn half_life(&self) -> u64 {
+        self.issued_at.saturating_add(self.token_life().div_ceil(2))
+    }
+
+    /// How long the token lives, in seconds.
+    pub(crate) fn token_life(&self) -> u64 {
+        self.expires_at.saturating_sub(self.issued_at)
+    }
 }

@@ -13,6 +13,7 @@ pub mod keys;
 mod token;
 mod caller;
 pub mod verify;
+pub mod renewal;
 pub mod revocation;
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -132,8 +132,7 @@ impl LoginService {
     /// Ends the caller's session: here at once, and for good when this returns `Ok`. An end that could not be kept is
     /// tried again by [`logout_pending`](Self::logout_pending) and [`sweep`](Self::sweep).
     pub async fn logout(&self, caller: &Caller) -> Result<(), Arc<StoreError>> {
-        // A minute past the token's end covers every leeway that a verifier may grant.
-        let ended = Ended { sid: caller.sid, until: caller.expires_at.saturating_add(60) };
+        let ended = Ended { sid: caller.sid, until: self.inner.last_token_ends_at(caller) };
         self.inner.revocations.insert(ended);
         // Noted before it is tried: the caller's future may be dropped half-way.
         self.unkept_ends.note(ended);
@@ -222,6 +221,16 @@ impl Inner {
         Ok(Login { token, caller })
     }
 
+    /// When the last token of the caller's session ends that may be out: theirs may be an older one, whose successor was
+    /// made a moment ago, under another `ttl` or by a node whose clock is ahead.
+    fn last_token_ends_at(&self, caller: &Caller) -> u64 {
+        // A minute for that clock, and one for the leeway that a verifier may grant.
+        const CLOCKS_SECS: u64 = 120;
+        let life = caller.token_life().max(self.settings.token_ttl.as_secs());
+        let made = self.clock.unix_secs().max(caller.issued_at);
+        made.saturating_add(life).saturating_add(CLOCKS_SECS)
+    }
+
     fn caller(&self, app: &WechatApp, user: &WechatUser) -> Caller {
         let now = self.clock.unix_secs();
         Caller {
@@ -229,6 +238,7 @@ impl Inner {
             openid: user.openid.clone(),
             unionid: user.unionid.clone(),
             sid: Sid::random(self.random.as_ref()),
+            logged_in_at: Some(now),
             issued_at: now,
             expires_at: now + self.settings.token_ttl.as_secs(),
         }

@@ -128,6 +128,7 @@ mod tests {
             openid: session.openid.clone(),
             unionid: None,
             sid: session.sid,
+            logged_in_at: Some(1),
             issued_at: 1,
             expires_at: 2,
         };

@@ -6,7 +6,7 @@ pub(crate) mod fuzzing;
 use std::collections::HashSet;
 use std::hash::Hasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use moka::sync::Cache;
@@ -64,6 +64,8 @@ pub struct Policy {
     pub apps: HashSet<AppId>,
     /// How far the maker's clock may differ from ours, in seconds.
     pub leeway_secs: u64,
+    /// How long a session lives, in seconds: no token is taken past that, whatever it says.
+    pub session_lifetime_secs: u64,
     /// How many verified tokens are remembered. 0 gives the same verdicts, each time at full cost.
     pub cache_entries: u64,
 }
@@ -75,6 +77,23 @@ pub struct Verified<A> {
     pub caller: Caller,
     /// What the `derive` function of the verifier made of the caller.
     pub derived: A,
+    /// The caller's half-life, or no time at all for a token that is never renewed.
+    renewed_from: u64,
+    /// Set by the first verdict past that: whoever answers the request then needs no clock.
+    due: AtomicBool,
+}
+
+impl<A> Verified<A> {
+    /// A caller whose token passed.
+    pub fn new(caller: Caller, derived: A) -> Self {
+        let renewed_from = caller.logged_in_at.map_or(u64::MAX, |_| caller.half_life());
+        Self { caller, derived, renewed_from, due: AtomicBool::new(false) }
+    }
+
+    /// Whether the token was past half its life when it last passed, and may be [renewed](crate::renewal).
+    pub fn is_due(&self) -> bool {
+        self.due.load(Ordering::Relaxed)
+    }
 }
 
 /// How often the memory knew a token.
@@ -141,7 +160,7 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         let fingerprint = self.fingerprint(token);
         if let Some(verified) = cache.get(&fingerprint) {
             self.hits.fetch_add(1, Ordering::Relaxed);
-            return match self.check_standing(&verified.caller, now) {
+            return match self.check_standing(&verified, now) {
                 Ok(()) => Ok(verified),
                 Err(ended) => {
                     cache.invalidate(&fingerprint);
@@ -164,7 +183,7 @@ impl<A: Send + Sync + 'static> Verifier<A> {
 
     /// Whether a caller may go on whose token passed some time ago: it has not expired, and its session has not ended.
     pub fn may_go_on(&self, verified: &Verified<A>) -> bool {
-        self.check_standing(&verified.caller, self.clock.unix_secs()).is_ok()
+        self.check_standing(verified, self.clock.unix_secs()).is_ok()
     }
 
     /// Whether verdicts may be kept at all: with no memory, every token is verified anew.
@@ -193,9 +212,11 @@ impl<A: Send + Sync + 'static> Verifier<A> {
     fn verify_anew(&self, token: &str, now: u64) -> Result<Arc<Verified<A>>, TokenError> {
         let claims = signed_claims(&self.keys, token)?;
         let caller = self.check_claims(&claims)?;
-        self.check_standing(&caller, now)?;
+        self.check_caller(&caller, now)?;
         let derived = (self.derive)(&caller);
-        Ok(Arc::new(Verified { caller, derived }))
+        let verified = Verified::new(caller, derived);
+        note_due(&verified, now);
+        Ok(Arc::new(verified))
     }
 
     /// What never changes about a token: its kind, maker, app and names.
@@ -217,18 +238,33 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         if claims.exp <= claims.iat || claims.exp - claims.iat > TOKEN_LIFE_SECS_MAX {
             return Err(TokenError::Malformed);
         }
+        // A token is made at its login or later.
+        if claims.auth_time.is_some_and(|login| login > claims.iat) {
+            return Err(TokenError::Malformed);
+        }
+        let session_ends_at = claims
+            .auth_time
+            .map_or(u64::MAX, |login| login.saturating_add(self.policy.session_lifetime_secs));
         Ok(Caller {
             app,
             openid: OpenId::parse(claims.sub).map_err(malformed)?,
             unionid: claims.unionid.map(UnionId::parse).transpose().map_err(malformed)?,
             sid: Sid::parse(claims.sid).map_err(malformed)?,
+            logged_in_at: claims.auth_time,
             issued_at,
-            expires_at: claims.exp,
+            // The lifetime may have been shortened since the token was made.
+            expires_at: claims.exp.min(session_ends_at),
         })
     }
 
     /// What may change from one request to the next: the time, and whether the session still stands.
-    fn check_standing(&self, caller: &Caller, now: u64) -> Result<(), TokenError> {
+    fn check_standing(&self, verified: &Verified<A>, now: u64) -> Result<(), TokenError> {
+        self.check_caller(&verified.caller, now)?;
+        note_due(verified, now);
+        Ok(())
+    }
+
+    fn check_caller(&self, caller: &Caller, now: u64) -> Result<(), TokenError> {
         if now >= caller.expires_at.saturating_add(self.policy.leeway_secs) {
             Err(TokenError::Expired)
         } else if caller.issued_at > now.saturating_add(self.policy.leeway_secs) {
@@ -249,6 +285,14 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         let mut hasher = SipHasher13::new_with_key(&self.fingerprint_key);
         hasher.write(token.as_bytes());
         hasher.finish128().into()
+    }
+}
+
+/// On a request within the first half of a token's life this is one comparison.
+fn note_due<A>(verified: &Verified<A>, now: u64) {
+    // Not written again: the other cores have it at hand.
+    if now >= verified.renewed_from && !verified.is_due() {
+        verified.due.store(true, Ordering::Relaxed);
     }
 }
 

@@ -22,6 +22,7 @@ mod endpoints;
 mod budget;
 mod denied;
 mod reply;
+mod renewal;
 
 mod admin;
 mod metrics;

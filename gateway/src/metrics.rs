@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     pub(crate) cache_misses: Gauge,
     pub(crate) cache_entries: Gauge,
     pub(crate) revocations: Gauge,
+    pub(crate) tokens_renewed: Counter,
     pub(crate) ready: Gauge,
     pub(crate) log_lines_dropped: Counter,
     logins: Family<LoginLabels, Counter>,
@@ -91,6 +92,8 @@ impl Metrics {
         registry.register("wxgate_log_lines_dropped", help, log_lines_dropped.clone());
         let logins = Family::<LoginLabels, Counter>::default();
         registry.register("wxgate_logins", "Logins by app, result and WeChat's errcode", logins.clone());
+        let tokens_renewed = Counter::default();
+        registry.register("wxgate_tokens_renewed", "Answers with a new token", tokens_renewed.clone());
         let wechat_seconds = Histogram::new(exponential_buckets(0.01, 2.0, 11));
         registry.register_with_unit(
             "wxgate_wechat",
@@ -126,6 +129,7 @@ impl Metrics {
                 "wxgate_revocations",
                 "Ended sessions whose token could still be valid",
             ),
+            tokens_renewed,
             log_lines_dropped,
             ready: gauge(registry, "wxgate_ready", "1 when /readyz says yes"),
             logins,

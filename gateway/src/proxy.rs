@@ -3,6 +3,7 @@
 mod greeting;
 mod inbound;
 mod outbound;
+mod renewed;
 mod failure;
 
 use std::sync::Arc;
@@ -293,6 +294,7 @@ impl ProxyHttp for Proxy {
             context.snapshot.slots.upstream(permit.upstream(), took);
         }
         context.snapshot.injector.response(response);
+        renewed::renew(response, context)?;
         response.insert_header("X-Request-Id", context.request_id.header_value())
     }
 

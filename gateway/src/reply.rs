@@ -13,6 +13,7 @@ use pingora::proxy::Session;
 
 use crate::denied::{Denied, ExchangeKind};
 use crate::front::Front;
+use crate::renewal::NewToken;
 use crate::target::BadTarget;
 
 /// Tells a client our refusal from the service's: removed from whatever a service answers.
@@ -246,8 +247,8 @@ async fn send_refusal(session: &mut Session, denied: &Denied, request_id: &str) 
 /// What an endpoint answers.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// JSON for this caller alone.
-    Json(Bytes),
+    /// JSON for this caller alone, and perhaps a new token.
+    Json(Bytes, Option<NewToken>),
     /// JSON that anyone may keep for so many seconds.
     Public(Bytes, u32),
     /// Done, and nothing to say.
@@ -257,8 +258,12 @@ pub(crate) enum Reply {
 /// Sends what an endpoint answers.
 pub(crate) async fn send(session: &mut Session, reply: Reply, request_id: &str) -> pingora::Result<()> {
     match reply {
-        Reply::Json(body) => {
-            json(session, ResponseHeader::build(StatusCode::OK, Some(6))?, body, request_id).await
+        Reply::Json(body, token) => {
+            let mut header = ResponseHeader::build(StatusCode::OK, Some(7))?;
+            if let Some(token) = token {
+                token.write(&mut header)?;
+            }
+            json(session, header, body, request_id).await
         }
         Reply::Public(body, secs) => {
             let mut header = ResponseHeader::build(StatusCode::OK, Some(6))?;

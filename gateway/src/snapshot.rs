@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use auth_core::keys::{Key, KeyRing};
 use auth_core::login::{LoginService, LoginSettings};
+use auth_core::renewal::Renewal;
 use auth_core::revocation::Revocations;
 use auth_core::session::{EmbeddedStore, MemoryStore, SessionStore};
 use auth_core::verify::Policy;
@@ -17,7 +18,8 @@ use secrecy::ExposeSecret;
 use crate::budget::BudgetedExchange;
 use crate::config::{self, Checked};
 use crate::metrics::{Metrics, Slots, TimedExchange};
-use crate::steps::authenticate::{Prepared, TokenSources};
+use crate::renewal::NewToken;
+use crate::steps::authenticate::{Authenticated, Prepared, TokenSources};
 use crate::steps::inject::Injector;
 use crate::steps::log::ENDPOINTS;
 use crate::steps::policy::Limiter;
@@ -63,6 +65,9 @@ pub(crate) struct Snapshot {
     pub(crate) token_sources: TokenSources,
     pub(crate) verifier: Verifier<Prepared>,
     pub(crate) login: LoginService,
+    renewal: Renewal,
+    /// Whether `/session` renews, and every route that says nothing else.
+    pub(crate) renews: bool,
     pub(crate) upstreams: Upstreams,
     pub(crate) injector: Injector,
     pub(crate) jwks: Bytes,
@@ -77,7 +82,8 @@ impl Snapshot {
     ) -> anyhow::Result<Self> {
         let keys = key_ring(&config.token)?;
         let apps: Arc<[config::App]> = config.apps.into();
-        let verifier = verifier(&config.token, &keys, &apps, &lasting.revocations, &lasting.clock);
+        let (revocations, clock) = (&lasting.revocations, &lasting.clock);
+        let verifier = verifier(&config.token, &config.session, &keys, &apps, revocations, clock);
         let upstreams = Upstreams::new(config.upstreams, before.map(|before| &before.upstreams));
         let slots = config.routes.iter().map(|route| route.name.to_string());
         let slots = slots.chain(ENDPOINTS.map(|endpoint| endpoint.name().to_owned())).chain(["-".to_owned()]);
@@ -100,6 +106,7 @@ impl Snapshot {
             session_lifetime: config.session.lifetime,
             replay: config.login.replay,
         };
+        let renewal = Renewal::new(&settings, keys.clone());
         let client = wechat(&config.wechat)?;
         let seconds = lasting.metrics.wechat_seconds.clone();
         let exchange = Arc::new(BudgetedExchange {
@@ -133,8 +140,20 @@ impl Snapshot {
             apps,
             verifier,
             login,
+            renewal,
+            renews: config.token.renew,
             upstreams,
         })
+    }
+
+    /// The successor of the token of a caller who is due, if the session still goes on.
+    pub(crate) fn renew(&self, caller: &Authenticated) -> Option<NewToken> {
+        if !self.verifier.may_go_on(caller) {
+            return None;
+        }
+        let token = NewToken::of(caller, &self.renewal, self.lasting.clock.unix_secs())?;
+        self.lasting.metrics.tokens_renewed.inc();
+        Some(token)
     }
 
     /// The name of a destination in the log and in the metrics' `route`.
@@ -154,6 +173,7 @@ pub(crate) fn key_ring(token: &config::Token) -> anyhow::Result<KeyRing> {
 
 pub(crate) fn verifier(
     token: &config::Token,
+    session: &config::Session,
     keys: &KeyRing,
     apps: &[config::App],
     revocations: &Arc<Revocations>,
@@ -163,6 +183,7 @@ pub(crate) fn verifier(
         issuer: token.issuer.clone(),
         apps: apps.iter().map(|app| app.wechat.appid.clone()).collect(),
         leeway_secs: token.leeway.as_secs(),
+        session_lifetime_secs: session.lifetime.as_secs(),
         cache_entries: token.cache_entries,
     };
     let appids: Vec<AppId> = apps.iter().map(|app| app.wechat.appid.clone()).collect();

@@ -31,10 +31,6 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
         "a token is bound to no address and no client: a phone changes both, and anybody can write a User-Agent",
     ),
     ("H01", "there is no refresh token: who is not in any more logs in again, and a login code works once"),
-    (
-        "H02",
-        "there is no refresh token, so there is no race for one; parallel logins with one code share one session (G13)",
-    ),
     ("H04", "there is one kind of token: a JWT of another `typ` under the same key is refused (E14)"),
     ("H06", "not built yet: ending all sessions of an openid"),
     ("H09", "not built yet: a store that several nodes share"),
@@ -70,7 +66,6 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
         "N09",
         "services are spoken to in plain HTTP/1.1: a connection has no certificate, SNI or ALPN that could differ",
     ),
-    ("N11", "not built yet: renewal of a token in a response header; no answer is stored in any case (N01)"),
 ];
 
 /// Cases whose tests stand beside the code: what is held, and the file and function that hold it.

@@ -20,8 +20,8 @@ async fn asked(gateway: &Gateway, token: &str, path: &str) -> (u16, String) {
 async fn a_session_ends_with_its_time_and_a_logout_is_never_a_mistake() {
     let _end = case(
         "H03",
-        "a token ends with its time and no session outlives its lifetime: after that it is 401 on every route and \
-         endpoint, and nothing renews it",
+        "a token ends with its time, which is how long a session may be idle, and no session outlives its lifetime: after \
+         that it is 401 on every route and endpoint, and nothing renews it",
     );
     let _logout = case(
         "H07",
@@ -42,6 +42,8 @@ async fn a_session_ends_with_its_time_and_a_logout_is_never_a_mistake() {
         for path in ["/api/x", "/opt/x", "/merchant/x", "/session"] {
             assert_eq!(asked(&gateway, token, path).await, (401, "token_expired".to_owned()), "{path}");
         }
+        let refused = gateway.get_as(token, "/api/x").await;
+        assert!(!refused.headers().contains_key("x-session-token"), "{:?}", refused.headers());
         for time in ["first", "second"] {
             let answer = gateway.post("/logout").bearer_auth(token).send().await.unwrap();
             assert_eq!(answer.status(), 204, "{time}");

@@ -136,8 +136,13 @@ fn app(digit: char) -> WechatApp {
 async fn a_code_becomes_a_session_and_a_token_that_verifies() {
     let b = bench(1);
     let login = b.login("code-alice").await.unwrap();
-    let policy =
-        Policy { issuer: "wxgate".into(), apps: [app('1').appid].into(), leeway_secs: 5, cache_entries: 10 };
+    let policy = Policy {
+        issuer: "wxgate".into(),
+        apps: [app('1').appid].into(),
+        leeway_secs: 5,
+        session_lifetime_secs: 86400,
+        cache_entries: 10,
+    };
     let verifier =
         Verifier::new(b.keys.clone(), policy, Arc::clone(&b.revocations), Arc::clone(&b.clock) as _, |_| ());
     let verified = verifier.verify(login.token.expose()).unwrap();
@@ -304,4 +309,28 @@ async fn a_sweep_removes_all_that_has_expired() {
         b.store.end(ended).await.unwrap();
     }
     assert_eq!(b.service.sweep().await.unwrap(), ends);
+}
+
+#[tokio::test]
+async fn an_end_is_remembered_until_every_token_of_the_session_has_ended() {
+    let b = bench(1);
+    let login = b.login("code-alice").await.unwrap();
+    // The token's last second: a successor that was made just now, from its successor, has a whole life before it.
+    b.clock.advance(7199);
+    b.service.logout(&login.caller).await.unwrap();
+    let last_end = NOW + 7199 + 7200;
+    b.clock.set(last_end + 60);
+    b.service.sweep().await.unwrap();
+    assert!(b.revocations.contains(&login.caller.sid), "a token within the leeway would pass again");
+    assert_eq!(b.store.ended(last_end).await.unwrap()[0].sid, login.caller.sid);
+    b.clock.set(last_end + 200);
+    b.service.sweep().await.unwrap();
+    assert!(b.revocations.is_empty());
+}
+
+#[tokio::test]
+async fn a_login_says_when_it_was() {
+    let b = bench(1);
+    let login = b.login("code-alice").await.unwrap();
+    assert_eq!(login.caller.logged_in_at, Some(NOW));
 }

@@ -1,4 +1,5 @@
 mod remembered;
+mod renewed;
 
 use std::sync::atomic::AtomicUsize;
 
@@ -13,6 +14,7 @@ use crate::session::Ended;
 use crate::token::mint;
 
 const NOW: u64 = 1_800_000_000;
+const LIFETIME: u64 = 30 * 86_400;
 const APP: &str = "wx1111111111111111";
 
 /// A verifier on a clock that the test owns, and the key to make tokens with.
@@ -33,6 +35,7 @@ fn bench(cache_entries: u64) -> Bench {
         issuer: "wxgate".into(),
         apps: [AppId::parse(APP).unwrap()].into(),
         leeway_secs: 5,
+        session_lifetime_secs: LIFETIME,
         cache_entries,
     };
     let derived = Arc::new(AtomicUsize::new(0));
@@ -50,6 +53,7 @@ fn caller() -> Caller {
         openid: OpenId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").unwrap(),
         unionid: None,
         sid: Sid::from_bytes([9; 16]),
+        logged_in_at: Some(NOW),
         issued_at: NOW,
         expires_at: NOW + 7200,
     }

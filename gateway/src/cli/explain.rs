@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth_core::SystemClock;
-use auth_core::revocation::Revocations;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, Uri};
 
@@ -99,8 +98,8 @@ impl Explain {
     ) -> Result<Option<crate::steps::authenticate::Authenticated>, Denied> {
         let keys = key_ring(&config.token).map_err(|_| Denied::Internal)?;
         let clock: Arc<dyn auth_core::Clock> = Arc::new(SystemClock);
-        let verifier =
-            verifier(&config.token, &keys, &config.apps, &Arc::new(Revocations::default()), &clock);
+        let (token, session, apps) = (&config.token, &config.session, &config.apps);
+        let verifier = verifier(token, session, &keys, apps, &Arc::default(), &clock);
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("Bearer {token}"));

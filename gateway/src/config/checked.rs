@@ -125,6 +125,8 @@ pub(crate) struct Token {
     pub(crate) keys: Vec<TokenKey>,
     /// Default 2 h.
     pub(crate) ttl: Duration,
+    /// Whether a token past half its life is renewed where the route says nothing. Default true.
+    pub(crate) renew: bool,
     /// Default `wxgate`.
     pub(crate) issuer: String,
     /// How far clocks may differ when a token's times are judged. Default 5 s, at most 60 s.
@@ -277,6 +279,8 @@ pub(crate) struct Route {
     pub(crate) body_bytes_max: u64,
     /// Whether the token may come as a query parameter. Default false.
     pub(crate) token_in_query: bool,
+    /// Whether a token past half its life is renewed. Default `token.renew`; never where no token is looked at.
+    pub(crate) renew: bool,
     /// Whether the service sees the token. Default false.
     pub(crate) forward_token: bool,
 }

@@ -47,7 +47,7 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &mut Session, client: I
         openid: snapshot.openid_in_answer.then(|| login.caller.openid.as_str()),
     };
     let body = serde_json::to_vec(&body).map_err(|_| Denied::Internal)?;
-    Ok(Reply::Json(body.into()))
+    Ok(Reply::Json(body.into(), None))
 }
 
 /// A load balancer that nobody named has the address of all its users, and soon too many logins. Told once: anybody can

@@ -1,4 +1,4 @@
-//! `GET /session`: tells the caller who it is and until when.
+//! `GET /session`: tells the caller who it is and until when, and gives it a new token when it is time.
 
 use pingora::proxy::Session;
 use serde::Serialize;
@@ -14,7 +14,7 @@ struct Body<'a> {
     appid: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     unionid: Option<&'a str>,
-    /// Seconds until the token ends.
+    /// Seconds until the token of this request ends.
     expires_in: u64,
     /// Seconds until the session ends; absent when the store does not know it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,5 +38,6 @@ pub(super) async fn answer(snapshot: &Snapshot, session: &Session) -> Answer {
         session_expires_in: kept.map(|kept| kept.expires_at.saturating_sub(now)),
     };
     let body = serde_json::to_vec(&body).map_err(|_| Denied::Internal)?;
-    Ok(Reply::Json(body.into()))
+    let token = if snapshot.renews && verified.is_due() { snapshot.renew(&verified) } else { None };
+    Ok(Reply::Json(body.into(), token))
 }

@@ -3,7 +3,7 @@
 mod last;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use auth_core::verify::Verified;
 use auth_core::{AppId, Caller, Verifier};
@@ -25,6 +25,16 @@ pub(crate) struct Prepared {
     pub(crate) appid: HeaderValue,
     pub(crate) openid: HeaderValue,
     pub(crate) unionid: Option<HeaderValue>,
+    /// What follows the token, once somebody asked; none if its session ends with it.
+    pub(crate) successor: OnceLock<Option<Successor>>,
+}
+
+/// The token that takes the place of another, ready for an answer.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    pub(crate) token: HeaderValue,
+    /// In Unix seconds.
+    pub(crate) expires_at: u64,
 }
 
 impl Prepared {
@@ -38,6 +48,7 @@ impl Prepared {
             appid: value(caller.app.as_str()),
             openid: value(caller.openid.as_str()),
             unionid: caller.unionid.as_ref().map(|id| value(id.as_str())),
+            successor: OnceLock::new(),
         }
     }
 }

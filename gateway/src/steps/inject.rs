@@ -15,7 +15,7 @@ use crate::address;
 use crate::config::Identity;
 use crate::steps::authenticate::{Prepared, TokenSources};
 
-pub(crate) use protected::Protected;
+pub(crate) use protected::{Protected, SESSION_EXPIRES_IN, SESSION_TOKEN};
 
 /// What a request from a mini program is called in `X-WX-SOURCE`, in WeChat Cloud Hosting's vocabulary.
 const SOURCE: HeaderValue = HeaderValue::from_static("wx_client");

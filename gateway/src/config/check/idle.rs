@@ -5,9 +5,14 @@ use crate::config::checked::Auth;
 use crate::config::places::join;
 use crate::config::written::Route;
 
+/// Whether the token is looked at.
+pub(super) const fn asks(auth: Auth) -> bool {
+    !matches!(auth, Auth::None | Auth::Deny)
+}
+
 /// Notes every key of the route at `path` that is without effect. A `false` says what is so anyway.
 pub(super) fn keys(path: &str, route: &Route, cx: &mut Context<'_>) {
-    let asks = !matches!(route.auth, Auth::None | Auth::Deny);
+    let asks = asks(route.auth);
     let forwards = route.auth != Auth::Deny;
     if route.apps.is_some() && !asks {
         let help = "remove `apps`, or set `auth = \"required\"` to admit the users of these apps only";
@@ -18,12 +23,17 @@ pub(super) fn keys(path: &str, route: &Route, cx: &mut Context<'_>) {
         let help = "remove it, or set an `auth` that looks at the token";
         cx.wrong(&join(path, "token_in_query"), "where nobody is asked for a token, this does nothing", help);
     }
+    if route.renew == Some(true) && forwards && !asks {
+        let help = "remove it, or set an `auth` that looks at the token";
+        cx.wrong(&join(path, "renew"), "where nobody is asked for a token, none is renewed", help);
+    }
     let of_what_passes = [
         ("websocket", route.websocket),
         ("strip_prefix", route.strip_prefix.is_some()),
         ("rate", route.rate.is_some()),
         ("body_bytes_max", route.body_bytes_max.is_some()),
         ("token_in_query", route.token_in_query),
+        ("renew", route.renew == Some(true)),
         ("forward_token", route.forward_token),
     ];
     for (key, _) in of_what_passes.iter().filter(|(_, given)| *given && !forwards) {

@@ -48,7 +48,7 @@ pub(super) fn server_address(text: &str) -> Result<ServerAddress, (&'static str,
 }
 
 /// Headers that frame a message, route it or carry credentials: never ours to set, to protect or to read as a token.
-const TAKEN: [&str; 30] = [
+const TAKEN: [&str; 32] = [
     "accept-encoding",
     "connection",
     "content-encoding",
@@ -78,10 +78,12 @@ const TAKEN: [&str; 30] = [
     "x-forwarded-proto",
     "x-real-ip",
     "x-request-id",
+    "x-session-expires-in",
+    "x-session-token",
     "x-wxgate-error",
 ];
 
-/// Reads a header name that must not be one of HTTP's own. `sec-` and `x-session-token` are taken too.
+/// Reads a header name that must not be one of HTTP's own or of ours. `sec-` is taken too.
 pub(super) fn header(path: &str, text: &str, cx: &mut Context<'_>) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(text.as_bytes()) else {
         cx.wrong(path, "not a header name", "write letters, digits and `-`, as in \"x-wx-openid\"");
@@ -89,7 +91,7 @@ pub(super) fn header(path: &str, text: &str, cx: &mut Context<'_>) -> Option<Hea
     };
     let plain = alias(name.as_str());
     let taken = TAKEN.iter().any(|taken| alias(taken) == plain) || name.as_str().starts_with("sec-");
-    if taken || plain == "xsessiontoken" || plain.is_empty() {
+    if taken || plain.is_empty() {
         cx.wrong(path, format!("`{name}` is a header with a meaning of its own"), "choose another name");
         return None;
     }

@@ -18,10 +18,10 @@ pub(super) fn routes(
     written: &[written::Route],
     apps: &Named<App>,
     upstreams: &Named<Upstream>,
-    body_bytes_max: u64,
+    defaults: Defaults,
     cx: &mut Context<'_>,
 ) -> Vec<Option<Route>> {
-    let known = Known { apps: &apps.names, upstreams: &upstreams.names, body_bytes_max };
+    let known = Known { apps: &apps.names, upstreams: &upstreams.names, defaults };
     let routes = written.iter().enumerate();
     let mut routes: Vec<_> =
         routes.map(|(index, route)| known.route(&places::item("route", index), route, cx)).collect();
@@ -29,11 +29,17 @@ pub(super) fn routes(
     routes
 }
 
+/// What holds for a route that says nothing else.
+pub(super) struct Defaults {
+    pub(super) body_bytes_max: u64,
+    pub(super) renew: bool,
+}
+
 /// What a route may refer to.
 struct Known<'a> {
     apps: &'a [String],
     upstreams: &'a [String],
-    body_bytes_max: u64,
+    defaults: Defaults,
 }
 
 impl Known<'_> {
@@ -60,8 +66,9 @@ impl Known<'_> {
             websocket: written.websocket,
             strip_prefix: written.strip_prefix.clone(),
             rate,
-            body_bytes_max: written.body_bytes_max.map_or(self.body_bytes_max, |size| size.0),
+            body_bytes_max: written.body_bytes_max.map_or(self.defaults.body_bytes_max, |size| size.0),
             token_in_query: written.token_in_query,
+            renew: written.renew.unwrap_or(self.defaults.renew) && idle::asks(written.auth),
             forward_token: written.forward_token,
         })
     }

@@ -24,6 +24,7 @@ pub(super) fn token(written: written::Token, cx: &mut Context<'_>) -> Token {
             as u64,
         keys: token_keys(written.keys, cx),
         ttl,
+        renew: written.renew,
         issuer: written.issuer,
         headers,
         query: written.query,

@@ -110,7 +110,14 @@ const MEANINGS: &[(&str, &str)] = &[
     ("token.keys.env", "保存密钥的环境变量名。"),
     ("token.keys.file", "保存密钥的文件；相对路径以主配置文件所在目录为准。"),
     ("token.keys.secret", "密钥本身。只有 `wxgate dev` 接受：配置文件太容易被复制或提交。"),
-    ("token.ttl", "令牌的有效期。有效期短，令牌被盗的损失就小。最长 30 天。"),
+    (
+        "token.ttl",
+        "令牌的有效期，也就是会话可以闲置多久：令牌的后半段有效期内没有用过，会话就结束，客户端用 `wx.login` 静默地重新登录。有效期短，令牌被盗的损失就小。最长 30 天。",
+    ),
+    (
+        "token.renew",
+        "有效期过半的令牌是否换新：新令牌在应答头 `X-Session-Token` 里，属于同一个会话，直到 `session.lifetime` 结束。旧令牌在自己的有效期内仍然有效。可能被缓存并再次给出的应答不带新令牌（`Cache-Control` 有 `public`、`s-maxage`、`immutable` 或大于 0 的 `max-age`，或者有 `Expires`）；带新令牌的应答是 `no-store`。路由可以另行设置。",
+    ),
     ("token.issuer", "`iss` 声明。其他签发者的令牌会被拒绝；每个环境请用不同的值。"),
     ("token.leeway", "判断令牌时间时允许的时钟误差。最多 60 秒。"),
     ("token.cache_entries", "记住多少个已验证的令牌，使签名只验一次；0 表示关闭缓存。每个最多占 1 KiB。"),
@@ -125,7 +132,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("session", "令牌背后的登录会话。"),
     (
         "session.lifetime",
-        "会话从登录起的最长时间，无论是否活跃；到期后客户端需要重新调用 `wx.login`。不能小于 `token.ttl`。",
+        "会话从登录起的最长时间，无论是否活跃，令牌也不会比它更久；到期后客户端需要重新调用 `wx.login`。不能小于 `token.ttl`。",
     ),
     ("store", "会话保存在哪里。"),
     ("store.kind", "`embedded` 是单节点上的一个文件，重启不丢失；`memory` 随进程结束而消失。"),
@@ -223,5 +230,6 @@ const MEANINGS: &[(&str, &str)] = &[
         "route.token_in_query",
         "是否允许用查询参数 `token.query` 携带令牌。网址会留在日志和历史记录里，只在客户端无法设置请求头时开启。",
     ),
+    ("route.renew", "这个路由的应答是否带上有效期过半的令牌的新令牌。省略时为 `token.renew`。"),
     ("route.forward_token", "业务服务是否能看到令牌。信任身份请求头的服务不需要它。"),
 ];

@@ -88,6 +88,8 @@ pub(crate) struct Route {
     /// Whether the token may come as the query parameter `token.query`. Addresses end up in logs and histories, so allow
     /// it only where a client cannot set a header.
     pub(crate) token_in_query: bool,
+    /// Whether answers of this route carry the successor of a token past half its life. Left out: `token.renew`.
+    pub(crate) renew: Option<bool>,
     /// Whether the service sees the token. A service that trusts the identity headers does not need it.
     pub(crate) forward_token: bool,
 }

@@ -15,9 +15,15 @@ pub(crate) struct Token {
     /// `ttl` has passed. Each is a private key in PEM (PKCS#8, P-256 or Ed25519) or an HMAC secret of 256 bits or more: at
     /// least 32 bytes, in hex 64 digits.
     pub(crate) keys: Vec<TokenKey>,
-    /// How long a token lives. A short life bounds the harm of a stolen token; clients log in again
-    /// silently, with `wx.login`. At most 30 days.
+    /// How long a token lives, and so how long a session may be idle: one that is not used in the second half of its
+    /// token's life is over, and the client logs in again silently, with `wx.login`. A short life bounds the harm of a
+    /// stolen token. At most 30 days.
     pub(crate) ttl: Time,
+    /// Whether a token past half its life gets a successor, in the answer's header `X-Session-Token`, for the same session and
+    /// until `session.lifetime` is over. The old token is good until its own end. Answers that somebody may keep and give
+    /// again carry none (`Cache-Control` with `public`, `s-maxage`, `immutable` or a `max-age` above 0, or `Expires`); those
+    /// that carry one are `no-store`. Routes may say otherwise.
+    pub(crate) renew: bool,
     /// The `iss` claim. Tokens of another issuer are refused; give each environment its own.
     pub(crate) issuer: String,
     /// How far clocks may differ when a token's times are judged. At most 60 seconds.
@@ -36,6 +42,7 @@ impl Default for Token {
         Self {
             keys: Vec::new(),
             ttl: Time::secs(2 * 3600),
+            renew: true,
             issuer: "wxgate".into(),
             leeway: Time::secs(5),
             cache_entries: 100_000,
@@ -65,8 +72,8 @@ pub(crate) struct TokenKey {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Session {
-    /// A session ends this long after its login, however busy it is; then the client calls `wx.login` again. Not below
-    /// `token.ttl`.
+    /// A session ends this long after its login, however busy it is, and no token outlives it; then the client calls
+    /// `wx.login` again. Not below `token.ttl`.
     pub(crate) lifetime: Time,
 }
 

@@ -68,8 +68,13 @@ const APP: &str = "wx1111111111111111";
 
 fn verifier(kid: &str, cache_entries: u64) -> Verifier<Prepared> {
     let app = AppId::parse(APP).unwrap();
-    let policy =
-        Policy { issuer: "wxgate".into(), apps: [app.clone()].into(), leeway_secs: 5, cache_entries };
+    let policy = Policy {
+        issuer: "wxgate".into(),
+        apps: [app.clone()].into(),
+        leeway_secs: 5,
+        session_lifetime_secs: 86_400,
+        cache_entries,
+    };
     let keys = KeyRing::new(vec![Key::parse(kid, &[7; 32]).unwrap()]).unwrap();
     let clock = Arc::new(ManualClock::at(NOW));
     Verifier::new(keys, policy, Arc::default(), clock, move |caller| {

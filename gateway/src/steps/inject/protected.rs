@@ -8,6 +8,10 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::config::Identity;
 
+/// Where a client finds its new token, and for how many seconds it is good: a service must not be able to give it one.
+pub(crate) const SESSION_TOKEN: HeaderName = HeaderName::from_static("x-session-token");
+pub(crate) const SESSION_EXPIRES_IN: HeaderName = HeaderName::from_static("x-session-expires-in");
+
 /// Everything that WeChat's platforms say about a caller begins so, folded; and so do our own `X-Wxgate-…`.
 const IDENTITY_PREFIX: &[u8] = b"xwx";
 
@@ -68,14 +72,16 @@ pub(crate) struct Protected {
 #[derive(Debug)]
 struct Listed {
     folded: Vec<u8>,
-    /// Says who calls, so that a service may not answer with it either; else it says where a request came from.
+    /// Says who calls, or lets a client be that, so that a service may not answer with it either; else it says where a request came from.
     identity: bool,
 }
 
 impl Protected {
     pub(crate) fn new(identity: &Identity) -> Self {
         let names = [&identity.openid, &identity.appid, &identity.unionid, &identity.source, &identity.env];
-        let identity = names.into_iter().chain(&identity.also_protected).map(|name| (name.as_str(), true));
+        let new_token = [SESSION_TOKEN, SESSION_EXPIRES_IN];
+        let names = names.into_iter().chain(&identity.also_protected).chain(&new_token);
+        let identity = names.map(|name| (name.as_str(), true));
         let mut listed = [const { Vec::new() }; 256];
         for (name, identity) in identity.chain(PROVENANCE.map(|name| (name, false))) {
             let folded: Vec<u8> = fold(name).collect();

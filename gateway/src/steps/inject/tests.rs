@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -20,6 +22,7 @@ fn caller() -> Prepared {
         appid: HeaderValue::from_static("wx1111111111111111"),
         openid: HeaderValue::from_static("oA"),
         unionid: None,
+        successor: OnceLock::new(),
     }
 }
 
@@ -77,6 +80,8 @@ fn every_spelling_of_a_protected_name_goes() {
         "X-Wx-Anything",
         "X_User.Name",
         "X-Wxgate-Error",
+        "X-Session_Token",
+        "X-Session-Expires-In",
         "X-Forwarded-For",
         "X_Forwarded_Host",
         "X.Forwarded.Proto",
@@ -114,7 +119,15 @@ fn provenance_is_the_gateways_own() {
 #[test]
 fn a_service_cannot_speak_for_the_gateway() {
     let mut response = ResponseHeader::build(200, None).unwrap();
-    for name in ["X-WX-OPENID", "x_wx_unionid", "X-Wxgate-Error", "X-User-Name"] {
+    for name in [
+        "X-WX-OPENID",
+        "x_wx_unionid",
+        "X-Wxgate-Error",
+        "X-User-Name",
+        "X-Session-Token",
+        "x_session.token",
+        "X-Session-Expires-In",
+    ] {
         response.insert_header(name, "evil").unwrap();
     }
     response.insert_header("X-Request-Id", "theirs").unwrap();

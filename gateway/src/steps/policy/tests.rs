@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use auth_core::verify::Verified;
 use auth_core::{AppId, Caller, OpenId, Sid};
-use http::HeaderValue;
 
 use super::*;
 use crate::config::PathPattern;
@@ -22,24 +21,24 @@ fn route(auth: Auth, apps: Option<Vec<usize>>) -> Route {
         rate: None,
         body_bytes_max: 0,
         token_in_query: false,
+        renew: false,
         forward_token: false,
     }
 }
 
 fn caller(app: usize) -> Authenticated {
+    let apps = ["wx1111111111111111", "wx2222222222222222"].map(|appid| AppId::parse(appid).unwrap());
     let caller = Caller {
-        app: AppId::parse("wx1111111111111111").unwrap(),
+        app: apps[app].clone(),
         openid: OpenId::parse("oA").unwrap(),
         unionid: None,
         sid: Sid::from_bytes([1; 16]),
+        logged_in_at: None,
         issued_at: 0,
         expires_at: 1,
     };
-    let value = HeaderValue::from_static("v");
-    Arc::new(Verified {
-        caller,
-        derived: Prepared { app, appid: value.clone(), openid: value, unionid: None },
-    })
+    let prepared = Prepared::new(&caller, &apps);
+    Arc::new(Verified::new(caller, prepared))
 }
 
 fn verdict(route: &Route, caller: Option<Authenticated>) -> Result<usize, &'static str> {

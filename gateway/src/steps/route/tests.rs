@@ -35,6 +35,7 @@ fn route(host: &str, path: &str, methods: &[Method]) -> config::Route {
         rate: None,
         body_bytes_max: 0,
         token_in_query: false,
+        renew: false,
         forward_token: false,
     }
 }
