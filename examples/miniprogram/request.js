@@ -1,4 +1,5 @@
-// Requests through wxgate: logs in when needed, once for everybody who waits, and repeats a refused request once.
+// Requests through wxgate: logs in when needed, once for everybody who waits, takes over each new token, and repeats a
+// refused request once.
 //
 //   const { request } = require('./request')
 //   const { statusCode, data } = await request({ url: '/order/1' })
@@ -34,8 +35,7 @@ async function exchange(tries) {
   })
   if (answer.statusCode === 200) {
     const { token, expires_in: seconds } = answer.data
-    // Counted from now: the phone's clock may be wrong, but it runs.
-    wx.setStorageSync(config.storageKey, { token, until: Date.now() + seconds * 1000 - config.spareMs })
+    keep(token, seconds)
     return token
   }
   const error = refusal(answer)
@@ -60,12 +60,28 @@ function logInAnew(refused) {
   return logIn()
 }
 
-function send(options, token) {
-  return call(wx.request, {
+async function send(options, token) {
+  const answer = await call(wx.request, {
     ...options,
     url: config.baseUrl + options.url,
     header: { ...options.header, Authorization: 'Bearer ' + token },
   })
+  takeOver(answer, token)
+  return answer
+}
+
+// Past half its life a token has a successor in the answer. Taken only for the token that it follows: there may have been a
+// logout, or another login, while the answer was on its way.
+function takeOver(answer, token) {
+  const newer = header(answer, 'x-session-token')
+  const seconds = Number(header(answer, 'x-session-expires-in'))
+  const kept = wx.getStorageSync(config.storageKey)
+  if (newer && seconds > 0 && kept && kept.token === token) keep(newer, seconds)
+}
+
+// Counted from now: the phone's clock may be wrong, but it runs.
+function keep(token, seconds) {
+  wx.setStorageSync(config.storageKey, { token, until: Date.now() + seconds * 1000 - config.spareMs })
 }
 
 // Ends the session on the server, and forgets the token here whatever the server says.
@@ -86,10 +102,14 @@ function wantsLogin(answer) {
   return answer.statusCode === 401 && (error.startsWith('token_') || error === 'session_ended')
 }
 
+function refusal(answer) {
+  return header(answer, 'x-wxgate-error')
+}
+
 // Header names come in any case: in lower case where the phone speaks HTTP/2.
-function refusal({ header = {} }) {
-  const name = Object.keys(header).find((name) => name.toLowerCase() === 'x-wxgate-error')
-  return name ? String(header[name]) : ''
+function header({ header: all = {} }, wanted) {
+  const name = Object.keys(all).find((name) => name.toLowerCase() === wanted)
+  return name ? String(all[name]) : ''
 }
 
 function call(api, options) {

@@ -109,6 +109,64 @@ test('a login that fails fails for all who wait, and the next one starts anew', 
   assert.equal((await request({ url: '/a' })).statusCode, 200)
 })
 
+// The good token has a successor, which the next answers carry.
+const renewing = (name, seconds = '7000') => (options) => {
+  const answered = gateway(options)
+  if (answered.statusCode === 200 && !options.url.endsWith('/login')) {
+    answered.header = { [name]: 'successor-of-' + good, 'X-Session-Expires-In': seconds }
+  }
+  return answered
+}
+
+test('a new token is taken over, however its header is written', async () => {
+  for (const name of ['X-Session-Token', 'x-session-token', 'X-SESSION-TOKEN', 'x-Session-token']) {
+    storage = {}
+    answer = renewing(name)
+    await request({ url: '/a' })
+    const { token, until } = storage[config.storageKey]
+    assert.equal(token, 'successor-of-' + good)
+    const left = until - Date.now()
+    assert.ok(left > 6_900_000 && left <= 6_970_000, `good for ${left} ms`)
+  }
+})
+
+test('parallel answers with one new token are one change, and it is used from then on', async () => {
+  await request({ url: '/a' })
+  const first = good
+  answer = renewing('X-Session-Token')
+  await Promise.all([request({ url: '/b' }), request({ url: '/slow' }), request({ url: '/c' })])
+  answer = gateway
+  good = 'successor-of-' + first
+  assert.equal((await request({ url: '/d' })).statusCode, 200)
+  assert.equal(sent.at(-1).header.Authorization, 'Bearer successor-of-' + first)
+  assert.equal(logins, 1)
+})
+
+test('a new token that comes after a logout or another login is nobody\'s', async () => {
+  await request({ url: '/a' })
+  answer = renewing('X-Session-Token')
+  const slow = request({ url: '/slow' })
+  await logOut()
+  await slow
+  assert.equal(storage[config.storageKey], undefined)
+  answer = gateway
+  await request({ url: '/b' })
+  answer = renewing('X-Session-Token')
+  const again = request({ url: '/slow' })
+  storage[config.storageKey] = { token: 'of another login', until: Date.now() + 1e6 }
+  await again
+  assert.equal(storage[config.storageKey].token, 'of another login')
+})
+
+test('a new token without its time is left alone', async () => {
+  for (const seconds of ['', 'soon', '0', '-5']) {
+    storage = {}
+    answer = renewing('X-Session-Token', seconds)
+    await request({ url: '/a' })
+    assert.equal(storage[config.storageKey].token, good)
+  }
+})
+
 test('an old token is not even sent', async () => {
   storage[config.storageKey] = { token: 'old', until: Date.now() - 1 }
   await request({ url: '/a' })
