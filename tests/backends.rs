@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use auth_core::keys::Algorithm;
 use serde_json::{Value, json};
 
 use crate::documents::markdown::Document;
-use crate::harness::{Config, Gateway, Process, SHOP, free_port, root, run};
+use crate::harness::{Config, Gateway, KeyFile, Process, Recorder, SHOP, free_port, root, run};
 
 const ROUTES: &str = "[[route]]\npath = \"/api/*\"\nupstream = \"service\"\nauth = \"optional\"\n";
 
 /// Run here, each in a test of its own.
-const RUN: [&str; 4] = ["express", "fastapi", "flask", "php"];
+const RUN: [&str; 6] = ["assertion-express", "assertion-flask", "express", "fastapi", "flask", "php"];
 /// Their frameworks or languages are more than a test may ask for: PHP files are parsed, the others only read.
 const SHOWN: [(&str, &str); 4] = [
     ("gin", "main.go"),
@@ -36,19 +37,20 @@ async fn fastapi_reads_who_calls() {
 
 #[tokio::test]
 async fn express_reads_who_calls() {
-    // Node finds modules beside the file that asks for them, so the service moves to its modules.
-    let folder = prepared("express", "package-lock.json", |folder| {
-        for file in ["package.json", "package-lock.json", "server.js"] {
-            std::fs::copy(example("express").join(file), folder.join(file)).unwrap();
-        }
-        installed(
-            Command::new("npm")
-                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-                .current_dir(folder),
-        );
-    });
-    std::fs::copy(example("express").join("server.js"), folder.join("server.js")).unwrap();
-    reads_who_calls("express", Command::new("node").arg(folder.join("server.js"))).await;
+    let server = server_with_modules("express");
+    reads_who_calls("express", Command::new("node").arg(server)).await;
+}
+
+#[tokio::test]
+async fn express_checks_the_assertion() {
+    let server = server_with_modules("assertion-express");
+    checks_the_assertion("assertion-express", Command::new("node").arg(server)).await;
+}
+
+#[tokio::test]
+async fn flask_checks_the_assertion() {
+    let python = python_with("assertion-flask");
+    checks_the_assertion("assertion-flask", Command::new(python).arg("app.py")).await;
 }
 
 #[tokio::test]
@@ -99,10 +101,51 @@ async fn reads_who_calls(name: &str, command: &mut Command) {
 
 async fn reads_who_calls_on(name: &str, port: u16, command: &mut Command) {
     let gateway = Gateway::start(Config::new(port, ROUTES)).await;
+    let _service = service(name, port, command, &gateway).await;
+    is_told_who_calls(name, &gateway).await;
+}
+
+/// For services that believe a signed assertion alone: nobody who reaches them past the gateway, and nothing that was not
+/// signed for them.
+async fn checks_the_assertion(name: &str, command: &mut Command) {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        let (port, other, key) = (free_port(), Recorder::start().await, KeyFile::new(algorithm));
+        let routes = format!("{ROUTES}[[route]]\npath = \"/other/*\"\nupstream = \"other\"\n");
+        let keys = format!("[token]\nkeys = [{}]\n", key.entry("new"));
+        let mut config = Config::new(port, &routes).with(&keys);
+        config.upstreams.push_str(&format!(
+            "assertion = true\n[upstream.other]\nservers = [\"127.0.0.1:{}\"]\nassertion = true\n",
+            other.port
+        ));
+        let gateway = Gateway::start(config).await;
+        command.env("PORT", port.to_string()).env("GATEWAY", gateway.url("")).env("AUDIENCE", "service");
+        let _service = service(name, port, command, &gateway).await;
+        is_told_who_calls(name, &gateway).await;
+
+        let token = gateway.log_in(&SHOP, "alice").await;
+        gateway.get_as(&token, "/other/x").await;
+        let for_another = other.last().one("x-wx-assertion").to_owned();
+        let past_the_gateway = |header: &str, value: &str| {
+            gateway.client.get(format!("http://127.0.0.1:{port}/api/me")).header(header, value).send()
+        };
+        for wrong in ["", "a.b.c", &token, &for_another, &format!("{for_another}x")] {
+            let answer = past_the_gateway("X-WX-Assertion", wrong).await.unwrap();
+            assert_eq!(answer.status(), 401, "{name} believes {wrong:?}");
+        }
+        let answer: Value = past_the_gateway("X-WX-OPENID", "oEvil").await.unwrap().json().await.unwrap();
+        assert_eq!(answer["openid"], Value::Null, "{name} believes a header");
+    }
+}
+
+/// Starts the service and waits until it listens.
+async fn service(name: &str, port: u16, command: &mut Command, gateway: &Gateway) -> Process {
     let command = command.current_dir(example(name)).env("PYTHONDONTWRITEBYTECODE", "1");
     let mut service = Process::start(name, command, gateway.folder.path());
     wait_for(&mut service, port).await;
+    service
+}
 
+async fn is_told_who_calls(name: &str, gateway: &Gateway) {
     let token = gateway.log_in(&SHOP, "alice").await;
     let session: Value = gateway.get_as(&token, "/session").await.json().await.unwrap();
     let seen: Value = gateway.get_as(&token, "/api/me").await.json().await.unwrap();
@@ -141,6 +184,23 @@ async fn wait_for(service: &mut Process, port: u16) {
         assert!(std::time::Instant::now() < deadline, "the service does not listen");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// The server of an example in a folder with its modules: Node finds modules beside the file that asks for them.
+fn server_with_modules(name: &str) -> PathBuf {
+    let folder = prepared(name, "package-lock.json", |folder| {
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(example(name).join(file), folder.join(file)).unwrap();
+        }
+        installed(
+            Command::new("npm")
+                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+                .current_dir(folder),
+        );
+    });
+    let server = folder.join("server.js");
+    std::fs::copy(example(name).join("server.js"), &server).unwrap();
+    server
 }
 
 /// A Python with the requirements of an example.

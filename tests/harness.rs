@@ -13,8 +13,10 @@ pub(crate) mod tls;
 pub(crate) mod h2;
 pub(crate) mod hello;
 pub(crate) mod tokens;
+mod keys;
 
 pub(crate) use gateway::{Config, Gateway};
+pub(crate) use keys::KeyFile;
 pub(crate) use outcome::Outcome;
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};

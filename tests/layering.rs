@@ -20,7 +20,7 @@ const STEPS_THAT_HAND_ON: [(&str, &str, &str); 8] = [
 ];
 
 /// Which modules of the gateway a part may know. A part not listed is free, and so is what stands below itself.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 12] = [
     // The config says what is wanted; who does it is none of its business.
     ("config", &[]),
     // The simulator plays WeChat and must not share a mistake with the gateway.
@@ -28,6 +28,7 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     ("denied", &["front", "target"]),
     ("reply", &["denied", "front", "renewal", "target"]),
     ("renewal", &["steps"]),
+    ("assertion", &["config", "steps"]),
     ("target", &[]),
     ("framing", &["denied", "front"]),
     ("websocket", &["denied"]),

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use auth_core::keys::Algorithm;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Response;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::harness::h2::Client;
 use crate::harness::tokens::{now, signed};
-use crate::harness::{Config, Gateway, Recorder, SHOP, Script, exchange, gateway, secret};
+use crate::harness::{Config, Gateway, KeyFile, Recorder, SHOP, Script, exchange, gateway, secret};
 
 /// A token of two hours that was made at its login, so many seconds ago.
 pub(crate) fn token_of_age(secs: u64) -> String {
@@ -177,13 +177,12 @@ async fn a_successor_has_a_successor() {
 #[tokio::test]
 async fn tokens_of_a_retired_key_get_the_new_one() {
     let recorder = Recorder::start().await;
-    for algorithm in [auth_core::keys::Algorithm::EdDsa, auth_core::keys::Algorithm::Es256] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("new-key");
-        std::fs::write(&file, auth_core::keys::generate(algorithm).expose_secret()).unwrap();
+    for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
+        let key = KeyFile::new(algorithm);
         for cache in [1000, 0] {
             let section = format!(
-                "[token]\ncache_entries = {cache}\nkeys = [{{ kid = \"new\", file = {file:?} }}, {{ kid = \"test\", file = \"key\" }}]\n"
+                "[token]\ncache_entries = {cache}\nkeys = [{}, {{ kid = \"test\", file = \"key\" }}]\n",
+                key.entry("new")
             );
             let gateway = Gateway::start(Config::new(recorder.port, gateway::ROUTES).with(&section)).await;
             let old = token_of_age(4000);
@@ -193,7 +192,7 @@ async fn tokens_of_a_retired_key_get_the_new_one() {
             // One signature for a token that is remembered; else the same claims under another.
             let again = successor(&gateway.get_as(&old, "/api/x").await).unwrap();
             assert_eq!(claims_of(&again), claims_of(&new));
-            let same = cache > 0 || algorithm == auth_core::keys::Algorithm::EdDsa;
+            let same = cache > 0 || algorithm == Algorithm::EdDsa;
             assert_eq!(again == new, same, "{algorithm:?}, {cache} remembered");
         }
     }

@@ -7,6 +7,7 @@ mod framing;
 mod limits;
 mod sessions;
 mod renewal;
+mod assertions;
 mod private_listener;
 mod configuration;
 mod fail_closed;

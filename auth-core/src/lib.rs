@@ -14,6 +14,7 @@ mod token;
 mod caller;
 pub mod verify;
 pub mod renewal;
+pub mod assertion;
 pub mod revocation;
 
 #[cfg(any(test, feature = "fuzzing"))]

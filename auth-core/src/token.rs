@@ -18,7 +18,7 @@ pub const TOKEN_BYTES_MAX: usize = 4096;
 pub const TOKEN_LIFE_SECS_MAX: u64 = 30 * 24 * 3600;
 
 /// The claim `typ` of a login token: an assertion or another JWT under the same key is not one.
-const TYP: &str = "login";
+pub(crate) const LOGIN: &str = "login";
 
 /// A signed token. It cannot be printed: who holds it is the user.
 #[derive(Clone)]
@@ -64,13 +64,6 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<O
     T::deserialize(value).map(Some)
 }
 
-impl Claims<'_> {
-    /// Whether this is a login token at all.
-    pub(crate) fn is_login(&self) -> bool {
-        self.typ == TYP
-    }
-}
-
 /// Signs a token for `caller`.
 pub(crate) fn mint(key: &Key, issuer: &str, caller: &Caller) -> LoginToken {
     let claims = Claims {
@@ -81,7 +74,7 @@ pub(crate) fn mint(key: &Key, issuer: &str, caller: &Caller) -> LoginToken {
         exp: caller.expires_at,
         auth_time: caller.logged_in_at,
         sid: &caller.sid.to_string(),
-        typ: TYP,
+        typ: LOGIN,
         nbf: None,
         unionid: caller.unionid.as_ref().map(crate::UnionId::as_str),
     };

@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use moka::sync::Cache;
+use serde::Deserialize;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::keys::KeyRing;
 use crate::revocation::Revocations;
-use crate::token::{Claims, TOKEN_LIFE_SECS_MAX, parse_object, signed_claims};
+use crate::token::{Claims, LOGIN, TOKEN_LIFE_SECS_MAX, parse_object, signed_claims};
 use crate::{AppId, Caller, Clock, OpenId, Sid, UnionId};
 
 /// Why a token does not pass. Each has one stable reason code in the gateway.
@@ -221,8 +222,8 @@ impl<A: Send + Sync + 'static> Verifier<A> {
 
     /// What never changes about a token: its kind, maker, app and names.
     fn check_claims(&self, claims: &[u8]) -> Result<Caller, TokenError> {
-        let claims: Claims<'_> = parse_object(claims)?;
-        if !claims.is_login() {
+        let claims: Claims<'_> = parse_object(claims).map_err(|error| kind_of(claims).unwrap_or(error))?;
+        if claims.typ != LOGIN {
             return Err(TokenError::WrongType);
         }
         if claims.iss != self.policy.issuer {
@@ -286,6 +287,16 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         hasher.write(token.as_bytes());
         hasher.finish128().into()
     }
+}
+
+/// What is wrong with claims that are not those of a login token, if they say that they are not.
+fn kind_of(claims: &[u8]) -> Option<TokenError> {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        typ: &'a str,
+    }
+    let kind: Kind<'_> = parse_object(claims).ok()?;
+    (kind.typ != LOGIN).then_some(TokenError::WrongType)
 }
 
 /// On a request within the first half of a token's life this is one comparison.

@@ -23,6 +23,7 @@ mod budget;
 mod denied;
 mod reply;
 mod renewal;
+mod assertion;
 
 mod admin;
 mod metrics;

@@ -231,7 +231,8 @@ impl ProxyHttp for Proxy {
             proto: context.proto,
             host,
         };
-        snapshot.injector.request(request, permit.caller().map(|caller| &caller.derived), from);
+        let assertion = snapshot.assertion(permit);
+        snapshot.injector.request(request, permit.caller().map(|caller| &caller.derived), assertion, from);
         context.upstream_started = Some(Instant::now());
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use auth_core::assertion::Asserter;
 use auth_core::keys::{Key, KeyRing};
 use auth_core::login::{LoginService, LoginSettings};
 use auth_core::renewal::Renewal;
@@ -12,9 +13,11 @@ use auth_core::verify::Policy;
 use auth_core::wechat::{WechatClient, WechatSettings};
 use auth_core::{AppId, Clock, Verifier};
 use bytes::Bytes;
+use http::HeaderValue;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
+use crate::assertion::Assertions;
 use crate::budget::BudgetedExchange;
 use crate::config::{self, Checked};
 use crate::metrics::{Metrics, Slots, TimedExchange};
@@ -22,7 +25,7 @@ use crate::renewal::NewToken;
 use crate::steps::authenticate::{Authenticated, Prepared, TokenSources};
 use crate::steps::inject::Injector;
 use crate::steps::log::ENDPOINTS;
-use crate::steps::policy::Limiter;
+use crate::steps::policy::{Limiter, Permit};
 use crate::steps::route::Router;
 use crate::steps::upstream::Upstreams;
 
@@ -70,6 +73,7 @@ pub(crate) struct Snapshot {
     pub(crate) renews: bool,
     pub(crate) upstreams: Upstreams,
     pub(crate) injector: Injector,
+    assertions: Option<Assertions>,
     pub(crate) jwks: Bytes,
 }
 
@@ -84,6 +88,9 @@ impl Snapshot {
         let apps: Arc<[config::App]> = config.apps.into();
         let (revocations, clock) = (&lasting.revocations, &lasting.clock);
         let verifier = verifier(&config.token, &config.session, &keys, &apps, revocations, clock);
+        let assertions = Assertions::new(&config.upstreams, || {
+            Asserter::new(&config.token.issuer, keys.clone()).context("an assertion needs a private key")
+        })?;
         let upstreams = Upstreams::new(config.upstreams, before.map(|before| &before.upstreams));
         let slots = config.routes.iter().map(|route| route.name.to_string());
         let slots = slots.chain(ENDPOINTS.map(|endpoint| endpoint.name().to_owned())).chain(["-".to_owned()]);
@@ -133,6 +140,7 @@ impl Snapshot {
             login_budget,
             token_sources: TokenSources { headers: config.token.headers, query: config.token.query },
             injector: Injector::new(&config.identity)?,
+            assertions,
             jwks: serde_json::to_vec(&keys.jwks())?.into(),
             server: config.server,
             openid_in_answer: config.login.openid_in_answer,
@@ -154,6 +162,12 @@ impl Snapshot {
         let token = NewToken::of(caller, &self.renewal, self.lasting.clock.unix_secs())?;
         self.lasting.metrics.tokens_renewed.inc();
         Some(token)
+    }
+
+    /// What the permit's upstream is told of the caller, if there is one and the upstream wants to be.
+    pub(crate) fn assertion(&self, permit: &Permit) -> Option<HeaderValue> {
+        let assertions = self.assertions.as_ref()?;
+        assertions.of(permit.caller()?, permit.upstream(), || self.lasting.clock.unix_secs())
     }
 
     /// The name of a destination in the log and in the metrics' `route`.

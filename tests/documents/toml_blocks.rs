@@ -3,6 +3,8 @@
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use auth_core::keys::{Algorithm, generate};
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
@@ -62,7 +64,12 @@ fn provide(value: &mut Value, folder: &Path, variables: &mut Vec<(String, String
             }
             if let Some(Value::String(file)) = table.get_mut("file") {
                 let path = folder.join(file.trim_start_matches('/').replace('/', "-"));
-                write_secret(&path, &a_secret(file));
+                // A file that is called after an algorithm holds such a key.
+                if file.contains("es256") {
+                    write_secret(&path, generate(Algorithm::Es256).expose_secret());
+                } else {
+                    write_secret(&path, &a_secret(file));
+                }
                 *file = path.display().to_string();
             }
             if let (Some(Value::String(chain)), Some(Value::String(key))) =

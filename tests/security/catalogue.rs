@@ -25,7 +25,6 @@ const GROUPS: [(char, &str, u32); 14] = [
 
 /// Cases that do not apply, with the reason.
 const NOT_APPLICABLE: &[(&str, &str)] = &[
-    ("B31", "not built yet: a signed assertion that a service can check"),
     (
         "F12",
         "a token is bound to no address and no client: a phone changes both, and anybody can write a User-Agent",

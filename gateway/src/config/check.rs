@@ -36,7 +36,7 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     let endpoints = sections::endpoints(&file.endpoints, cx);
     let identity = sections::identity(&file.identity, &token.headers, cx);
     let apps = services::apps(&file.app, endpoints.login.is_some(), cx);
-    let upstreams = services::upstreams(&file.upstream, cx);
+    let upstreams = services::upstreams(&file.upstream, &token, cx);
     let defaults = routes::Defaults { body_bytes_max: server.body_bytes_max, renew: token.renew };
     let routes = routes::routes(&file.route, &apps, &upstreams, defaults, cx);
     ties::check(&routes, &endpoints, cx);

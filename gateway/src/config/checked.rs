@@ -213,6 +213,8 @@ pub(crate) struct Identity {
     pub(crate) unionid: HeaderName,
     /// Default `x-wx-source`.
     pub(crate) source: HeaderName,
+    /// Default `x-wx-assertion`.
+    pub(crate) assertion: HeaderName,
     /// Default `x-wx-env`.
     pub(crate) env: HeaderName,
     /// The value of the `env` header; none: the header is not set.
@@ -248,6 +250,8 @@ pub(crate) struct Upstream {
     pub(crate) tries: usize,
     /// The `Host` that the service sees; none: the client's.
     pub(crate) host: Option<String>,
+    /// Whether the service gets a signed assertion of who calls. Then the first of the token keys is a private key.
+    pub(crate) assertion: bool,
 }
 
 /// One server of an upstream.

@@ -3,7 +3,8 @@
 mod last;
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use auth_core::verify::Verified;
 use auth_core::{AppId, Caller, Verifier};
@@ -27,6 +28,18 @@ pub(crate) struct Prepared {
     pub(crate) unionid: Option<HeaderValue>,
     /// What follows the token, once somebody asked; none if its session ends with it.
     pub(crate) successor: OnceLock<Option<Successor>>,
+    /// What services are told of the caller, for those that want it.
+    pub(crate) assertions: Mutex<Vec<ReadyAssertion>>,
+}
+
+/// An assertion, ready for a request.
+#[derive(Debug)]
+pub(crate) struct ReadyAssertion {
+    /// Index into the upstreams of the config.
+    pub(crate) upstream: usize,
+    /// When it may be handed out, in Unix seconds.
+    pub(crate) fresh: RangeInclusive<u64>,
+    pub(crate) value: HeaderValue,
 }
 
 /// The token that takes the place of another, ready for an answer.
@@ -49,6 +62,7 @@ impl Prepared {
             openid: value(caller.openid.as_str()),
             unionid: caller.unionid.as_ref().map(|id| value(id.as_str())),
             successor: OnceLock::new(),
+            assertions: Mutex::default(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Injector {
     unionid: HeaderName,
     source: HeaderName,
     env: Option<(HeaderName, HeaderValue)>,
+    assertion: HeaderName,
     protected: Protected,
 }
 
@@ -38,7 +39,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// The most headers that are set.
-const SET_MAX: usize = 10;
+const SET_MAX: usize = 11;
 
 /// What a request says about where it came from, in the gateway's own words.
 #[derive(Debug)]
@@ -64,12 +65,19 @@ impl Injector {
             unionid: identity.unionid.clone(),
             source: identity.source.clone(),
             env,
+            assertion: identity.assertion.clone(),
             protected: Protected::new(identity),
         })
     }
 
-    /// Makes the request say who calls: nobody, or the caller. Runs again on a retry, over a fresh copy.
-    pub(crate) fn request(&self, request: &mut RequestHeader, caller: Option<&Prepared>, from: Provenance) {
+    /// Makes the request say who calls: nobody, or the caller, with the assertion that the service wants. Runs again on a retry, over a fresh copy.
+    pub(crate) fn request(
+        &self,
+        request: &mut RequestHeader,
+        caller: Option<&Prepared>,
+        assertion: Option<HeaderValue>,
+        from: Provenance,
+    ) {
         self.protected.strip_request(request);
         // pingora keeps the spelling of each name in a second map, and parses, copies and hashes a name for both maps
         // whenever one is set: a ninth of a request's cost here. Names have no case (RFC 9110 §5.1); services get them in
@@ -78,6 +86,9 @@ impl Injector {
         parts.headers.reserve(SET_MAX);
         if let Some(caller) = caller {
             self.set_caller(&mut parts.headers, caller);
+        }
+        if let Some(assertion) = assertion {
+            parts.headers.insert(self.assertion.clone(), assertion);
         }
         set_provenance(&mut parts.headers, from);
         *request = RequestHeader::from(parts);

@@ -130,6 +130,11 @@ pub(super) fn key_wrong(text: &str, mode: Mode) -> Option<Wrong> {
     Some((error.to_string(), help(&error)))
 }
 
+/// Whether others can check what this key signs, without being able to sign.
+pub(super) fn is_private(material: &[u8]) -> bool {
+    Key::parse("", material).is_ok_and(|key| key.algorithm() != Algorithm::Hs256)
+}
+
 const HELP_HMAC: &str = "make one: openssl rand -base64 48";
 
 const fn help(error: &KeyError) -> &'static str {

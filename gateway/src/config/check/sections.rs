@@ -178,6 +178,7 @@ pub(super) fn identity(written: &written::Identity, token: &[HeaderName], cx: &m
         appid: name("appid", &written.appid),
         unionid: name("unionid", &written.unionid),
         source: name("source", &written.source),
+        assertion: name("assertion", &written.assertion),
         env: name("env", &written.env),
         also_protected: {
             let list = written.also_protected.iter().enumerate();

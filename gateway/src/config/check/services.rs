@@ -8,7 +8,7 @@ use auth_core::{AppId, AppSecret};
 use secrecy::ExposeSecret as _;
 
 use super::{Context, keys, names, serving};
-use crate::config::checked::{App, Auth, Route, ServerAddress, Upstream};
+use crate::config::checked::{App, Auth, Route, ServerAddress, Token, Upstream};
 use crate::config::places::{item, join};
 use crate::config::written;
 
@@ -110,9 +110,17 @@ fn app_secret(path: &str, app: &written::App, cx: &mut Context<'_>) -> Option<Ap
 
 pub(super) fn upstreams(
     written: &BTreeMap<String, written::Upstream>,
+    token: &Token,
     cx: &mut Context<'_>,
 ) -> Named<Upstream> {
+    // Where there is no key, that is the mistake.
+    let secret_signs = token.keys.first().is_some_and(|key| !keys::is_private(key.material.expose_secret()));
     Named::of("upstream", written, cx, |path, name, upstream, cx| {
+        if upstream.assertion && secret_signs {
+            let help = "put a new key there: wxgate keygen --alg es256 --out FILE";
+            let why = "an assertion needs an ES256 or EdDSA key first in `token.keys`";
+            cx.clash(&join(path, "assertion"), why, ("token.keys", "the first signs"), help);
+        }
         Some(checked_upstream(path, name, upstream, cx))
     })
 }
@@ -132,6 +140,7 @@ fn checked_upstream(path: &str, name: &str, written: &written::Upstream, cx: &mu
             written.websocket_idle_timeout,
         ),
         tries: serving::count(cx, &key("tries"), written.tries, 1, 16),
+        assertion: written.assertion,
         host: written.host.clone().inspect(|text| sent_host(&key("host"), text, cx)),
     }
 }

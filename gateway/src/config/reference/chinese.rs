@@ -176,6 +176,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("identity.appid", "携带小程序 appid 的请求头。"),
     ("identity.unionid", "携带 unionid 的请求头；微信返回了 unionid 才会设置。"),
     ("identity.source", "说明身份来源的请求头。"),
+    ("identity.assertion", "携带签名断言的请求头，只发给设置了 `assertion` 的业务服务。"),
     ("identity.env", "携带环境名称的请求头。"),
     ("identity.env_value", "`env` 请求头的值，如 `\"prod\"`。省略时不设置这个头。"),
     ("identity.also_protected", "其他受保护的头：客户端不能设置，业务服务也不能返回。"),
@@ -200,6 +201,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("upstream.websocket_idle_timeout", "WebSocket 双方都没有数据超过这个时间，连接会被关闭。"),
     ("upstream.tries", "实例无法连接时，最多尝试几个实例。"),
     ("upstream.host", "业务服务看到的 `Host`。省略时为客户端发来的值。"),
+    (
+        "upstream.assertion",
+        "业务服务是否得到一份签名断言，说明调用者是谁，可以用 JWKS 验证：有效期 60 秒的 JWT，`aud` 是 NAME，放在请求头 `identity.assertion` 里。要求 `token.keys` 的第一把是 ES256 或 EdDSA 密钥。",
+    ),
     ("route", "哪些请求去哪里，谁可以访问。最具体的路由优先，与书写顺序无关；两条路由不分先后视为错误。"),
     ("route.name", "日志和指标中的名字。省略时用路径；需要区分时前面加上方法和域名。"),
     (

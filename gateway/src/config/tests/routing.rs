@@ -1,7 +1,10 @@
 //! Routes: what each may say, and how they stand beside each other.
 
-use super::{is_wrong_as_marked, load};
-use crate::config::{HostPattern, Segment};
+use auth_core::keys::{Algorithm, generate};
+use secrecy::ExposeSecret;
+
+use super::{Vault, completed, is_wrong_as_marked, load, load_with, told};
+use crate::config::{HostPattern, Mode, Segment};
 
 /// A route with this path, marked as wrong for this reason.
 #[track_caller]
@@ -147,6 +150,7 @@ fn keys_that_do_nothing_on_a_route() {
         "rate = { limit = \"1/s\" }",
         "strip_prefix = \"/x\"",
         "forward_token = true",
+        "renew = true",
         "body_bytes_max = \"1KiB\"",
     ] {
         let key = line.split(' ').next().unwrap();
@@ -154,7 +158,7 @@ fn keys_that_do_nothing_on_a_route() {
             "deny",
             &format!("{line} # <- route[0].{key}: where every request is refused"),
         ));
-        let nobody_is_asked = key == "token_in_query";
+        let nobody_is_asked = matches!(key, "token_in_query" | "renew");
         assert_eq!(load(&route("none", line)).is_err(), nobody_is_asked, "{line}");
         load(&route("required", line)).unwrap();
     }
@@ -162,8 +166,47 @@ fn keys_that_do_nothing_on_a_route() {
         "none",
         "token_in_query = true # <- route[0].token_in_query: where nobody is asked for a token",
     ));
+    is_wrong_as_marked(&route("none", "renew = true # <- route[0].renew: where nobody is asked for a token"));
     // What is written out as it is anyway deceives nobody.
-    load(&route("deny", "websocket = false\ntoken_in_query = false\nforward_token = false")).unwrap();
+    let off = "websocket = false\ntoken_in_query = false\nrenew = false\nforward_token = false";
+    load(&route("deny", off)).unwrap();
+}
+
+#[test]
+fn a_route_renews_as_the_whole_does_unless_it_says_otherwise() {
+    for (whole, own, renews) in [
+        ("", "", true),
+        ("", "renew = false", false),
+        ("renew = false", "", false),
+        ("renew = false", "renew = true", true),
+        ("", "auth = \"none\"", false),
+        ("", "auth = \"deny\"", false),
+    ] {
+        let checked = load(&format!(
+            "[token]\nkeys = [{{ kid = \"a\", env = \"KEY\" }}]\n{whole}\n[[route]]\npath = \"/x\"\nupstream = \"goods\"\n{own}\n"
+        ));
+        assert_eq!(checked.unwrap().routes[0].renew, renews, "{whole} {own}");
+    }
+}
+
+#[test]
+fn an_assertion_needs_a_key_that_others_can_check() {
+    let text = |keys: &str, mark: &str| {
+        format!(
+            "[token]\nkeys = [{keys}]\n[upstream.goods]\nservers = [\"g:1\"]\nassertion = true{mark}\n[[route]]\npath = \"/x\"\nupstream = \"goods\"\n"
+        )
+    };
+    let (secret, private) = (r#"{ kid = "a", env = "KEY" }"#, r#"{ kid = "b", file = "/run/secrets/pem" }"#);
+    let mark = " # <- upstream.goods.assertion: an assertion needs an ES256 or EdDSA key first";
+    is_wrong_as_marked(&text(secret, mark));
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        let vault = Vault::full().with_file("/run/secrets/pem", generate(algorithm).expose_secret(), 0o600);
+        let loaded = |keys: &str| load_with(&completed(&text(keys, "")), Mode::Normal, &vault);
+        assert!(loaded(&format!("{private}, {secret}")).unwrap().upstreams[0].assertion);
+        let mistakes = loaded(&format!("{secret}, {private}")).unwrap_err();
+        assert_eq!(told(&mistakes).len(), 1, "{mistakes}");
+        assert!(mistakes.to_string().contains("wxgate keygen --alg es256"), "{mistakes}");
+    }
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub(crate) struct Upstream {
     pub(crate) tries: u64,
     /// The `Host` that the service sees. Left out: the client's.
     pub(crate) host: Option<String>,
+    /// Whether the service gets a signed assertion of who calls, which it can check against the JWKS: a JWT of 60 seconds whose
+    /// `aud` is NAME, in the header `identity.assertion`. Needs an ES256 or EdDSA key first in `token.keys`.
+    pub(crate) assertion: bool,
 }
 
 impl Default for Upstream {
@@ -51,6 +54,7 @@ impl Default for Upstream {
             websocket_idle_timeout: Time::secs(600),
             tries: 3,
             host: None,
+            assertion: false,
         }
     }
 }

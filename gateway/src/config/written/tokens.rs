@@ -208,6 +208,8 @@ pub(crate) struct Identity {
     pub(crate) unionid: String,
     /// The header that says where the identity comes from.
     pub(crate) source: String,
+    /// The header with the signed assertion, for upstreams with `assertion`.
+    pub(crate) assertion: String,
     /// The header with the environment's name.
     pub(crate) env: String,
     /// The value of the `env` header, such as `"prod"`. Left out: the header is not set.
@@ -223,6 +225,7 @@ impl Default for Identity {
             appid: "x-wx-appid".into(),
             unionid: "x-wx-unionid".into(),
             source: "x-wx-source".into(),
+            assertion: "x-wx-assertion".into(),
             env: "x-wx-env".into(),
             env_value: None,
             also_protected: Vec::new(),

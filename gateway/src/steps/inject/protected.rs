@@ -78,7 +78,14 @@ struct Listed {
 
 impl Protected {
     pub(crate) fn new(identity: &Identity) -> Self {
-        let names = [&identity.openid, &identity.appid, &identity.unionid, &identity.source, &identity.env];
+        let names = [
+            &identity.openid,
+            &identity.appid,
+            &identity.unionid,
+            &identity.source,
+            &identity.env,
+            &identity.assertion,
+        ];
         let new_token = [SESSION_TOKEN, SESSION_EXPIRES_IN];
         let names = names.into_iter().chain(&identity.also_protected).chain(&new_token);
         let identity = names.map(|name| (name.as_str(), true));

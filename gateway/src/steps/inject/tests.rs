@@ -1,4 +1,4 @@
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use proptest::prelude::*;
 
@@ -11,6 +11,7 @@ fn identity() -> Identity {
         unionid: HeaderName::from_static("x-user-union"),
         source: HeaderName::from_static("x-wx-source"),
         env: HeaderName::from_static("x-wx-env"),
+        assertion: HeaderName::from_static("x-user-proof"),
         env_value: Some("prod".into()),
         also_protected: vec![HeaderName::from_static("x-user-name")],
     }
@@ -23,6 +24,7 @@ fn caller() -> Prepared {
         openid: HeaderValue::from_static("oA"),
         unionid: None,
         successor: OnceLock::new(),
+        assertions: Mutex::default(),
     }
 }
 
@@ -38,7 +40,7 @@ fn injected(lines: &[(&'static str, &'static str)], caller: Option<&Prepared>) -
         proto: "http",
         host: Some(HeaderValue::from_static("gw.test")),
     };
-    Injector::new(&identity()).unwrap().request(&mut request, caller, from);
+    Injector::new(&identity()).unwrap().request(&mut request, caller, None, from);
     request
 }
 
@@ -82,6 +84,8 @@ fn every_spelling_of_a_protected_name_goes() {
         "X-Wxgate-Error",
         "X-Session_Token",
         "X-Session-Expires-In",
+        "X-User-Proof",
+        "x_user.PROOF",
         "X-Forwarded-For",
         "X_Forwarded_Host",
         "X.Forwarded.Proto",
@@ -126,6 +130,7 @@ fn a_service_cannot_speak_for_the_gateway() {
         "X-User-Name",
         "X-Session-Token",
         "x_session.token",
+        "X_User_Proof",
         "X-Session-Expires-In",
     ] {
         response.insert_header(name, "evil").unwrap();

@@ -18,6 +18,7 @@ fn config(servers: Vec<ServerAddress>) -> config::Upstream {
         websocket_idle_timeout: second,
         tries: 3,
         host: None,
+        assertion: false,
     }
 }
 
