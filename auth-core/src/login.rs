@@ -211,7 +211,7 @@ impl Inner {
             app: caller.app.clone(),
             openid: user.openid.clone(),
             unionid: user.unionid.clone(),
-            session_key: user.session_key.clone(),
+            session_key: Some(user.session_key.clone()),
             logged_in_at: caller.issued_at,
             expires_at: caller.issued_at + self.settings.session_lifetime.as_secs(),
         };

@@ -114,12 +114,9 @@ mod tests {
         let (app_secret, hmac) = ("5e1fa77e0c3b4d2a9c8b7a6f5e4d3c2b", "Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e");
         let login_code = LoginCode::parse(code).unwrap();
         let mut session = crate::session::tests::session(1);
-        session.session_key = SessionKey::new(session_key.into()).unwrap();
-        let user = WechatUser {
-            openid: session.openid.clone(),
-            unionid: None,
-            session_key: session.session_key.clone(),
-        };
+        let key = SessionKey::new(session_key.into()).unwrap();
+        session.session_key = Some(key.clone());
+        let user = WechatUser { openid: session.openid.clone(), unionid: None, session_key: key };
         let app =
             WechatApp { appid: session.app.clone(), secret: AppSecret::new(app_secret.into()).unwrap() };
         let ring = KeyRing::new(vec![Key::parse("k1", hmac.as_bytes()).unwrap()]).unwrap();

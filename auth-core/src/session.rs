@@ -1,5 +1,8 @@
 //! One login on one device, and where it is kept.
 
+mod nodes;
+mod seal;
+
 mod memory;
 mod embedded;
 #[cfg(test)]
@@ -7,8 +10,13 @@ pub(crate) mod tests;
 
 pub use embedded::{EmbeddedError, EmbeddedStore};
 pub use memory::MemoryStore;
+pub use nodes::{Claim, CodeDigest, News};
+pub use seal::{Seal, SealKey, SealKeyError, Unreadable, generate_seal_key};
+
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use crate::{AppId, OpenId, SessionKey, Sid, UnionId};
 
@@ -23,8 +31,9 @@ pub struct LoginSession {
     pub openid: OpenId,
     /// The user across apps, if WeChat told.
     pub unionid: Option<UnionId>,
-    /// WeChat's key of this login, for open data.
-    pub session_key: SessionKey,
+    /// WeChat's key of this login, for open data. None where it cannot be read any more (the key that sealed it is gone):
+    /// the login stands, and the next `wx.login` brings a new one.
+    pub session_key: Option<SessionKey>,
     /// When WeChat confirmed the user, in Unix seconds.
     pub logged_in_at: u64,
     /// When the session ends by itself, in Unix seconds.
@@ -65,6 +74,41 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
 
     /// Whether the store would take a session now.
     async fn check(&self) -> Result<(), StoreError>;
+
+    /// The sessions of one user of one app that are not ended and, at `now`, not expired; the newest first, at most `limit`.
+    async fn of_user(
+        &self,
+        app: &AppId,
+        openid: &OpenId,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, StoreError>;
+
+    /// The same of one user across apps.
+    async fn of_unionid(
+        &self,
+        unionid: &UnionId,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, StoreError>;
+
+    /// What other nodes do: ends as they are made, and the word that ends may have been missed (then `ended` is to be read
+    /// anew). None where the store is this node's alone.
+    fn subscribe(&self) -> Option<mpsc::Receiver<News>>;
+
+    /// Takes a login code for this node, or says what another node has made of it: one code, one session, on all nodes.
+    /// What is taken is free again after `lasts`, so that the code of a node that died is not lost before its time.
+    /// `digest` names (app, code) and cannot be turned back. A store of this node alone always answers `Yours`.
+    async fn claim(&self, digest: CodeDigest, now: u64, lasts: Duration) -> Result<Claim, StoreError>;
+
+    /// What came of a code that this node had claimed: the session, remembered for `lasts`, or nothing (then another may
+    /// claim it again).
+    async fn settle(
+        &self,
+        digest: CodeDigest,
+        session: Option<Sid>,
+        lasts: Duration,
+    ) -> Result<(), StoreError>;
 }
 
 /// How many expired sessions a `put` into a full store removes to make room: enough for many logins to come, and
@@ -73,6 +117,8 @@ const MAKE_ROOM_MAX: usize = 256;
 
 /// The lowest id: where a range over `(time, sid)` starts.
 const FIRST_SID: Sid = Sid::from_bytes([0; Sid::BYTES]);
+/// The highest id: where such a range ends.
+const LAST_SID: Sid = Sid::from_bytes([u8::MAX; Sid::BYTES]);
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -3,14 +3,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::keys::Key;
-use crate::session::MemoryStore;
+use crate::session::{Claim, CodeDigest, MemoryStore, News};
 use crate::verify::{Policy, Verifier};
 use crate::wechat::Refusal;
-use crate::{AppId, AppSecret, ManualClock, OpenId, SessionKey, TokenError};
+use crate::{AppId, AppSecret, ManualClock, OpenId, SessionKey, TokenError, UnionId};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -69,6 +69,37 @@ impl SessionStore for Flaky {
     }
     async fn check(&self) -> Result<(), StoreError> {
         self.working()?.check().await
+    }
+    async fn of_user(
+        &self,
+        app: &AppId,
+        openid: &OpenId,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, StoreError> {
+        self.working()?.of_user(app, openid, now, limit).await
+    }
+    async fn of_unionid(
+        &self,
+        unionid: &UnionId,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, StoreError> {
+        self.working()?.of_unionid(unionid, now, limit).await
+    }
+    fn subscribe(&self) -> Option<mpsc::Receiver<News>> {
+        None
+    }
+    async fn claim(&self, digest: CodeDigest, now: u64, lasts: Duration) -> Result<Claim, StoreError> {
+        self.working()?.claim(digest, now, lasts).await
+    }
+    async fn settle(
+        &self,
+        digest: CodeDigest,
+        session: Option<Sid>,
+        lasts: Duration,
+    ) -> Result<(), StoreError> {
+        self.working()?.settle(digest, session, lasts).await
     }
 }
 

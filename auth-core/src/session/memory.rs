@@ -3,11 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
-use super::{Ended, FIRST_SID, LoginSession, MAKE_ROOM_MAX, SessionStore, StoreError};
-use crate::Sid;
+use super::{
+    Claim, CodeDigest, Ended, FIRST_SID, LAST_SID, LoginSession, MAKE_ROOM_MAX, News, SessionStore,
+    StoreError,
+};
+use crate::{AppId, OpenId, Sid, UnionId};
 
 /// A [`SessionStore`] that lives as long as the process.
 pub struct MemoryStore {
@@ -48,8 +53,7 @@ impl SessionStore for MemoryStore {
         if kept.count() >= self.sessions_max {
             return Err(StoreError::Full { limit: self.sessions_max });
         }
-        kept.by_expiry.insert((session.expires_at, session.sid));
-        kept.sessions.insert(session.sid, session);
+        kept.insert_session(session);
         Ok(())
     }
 
@@ -88,13 +92,53 @@ impl SessionStore for MemoryStore {
         let full = self.kept().count() >= self.sessions_max;
         if full { Err(StoreError::Full { limit: self.sessions_max }) } else { Ok(()) }
     }
+
+    async fn of_user(
+        &self,
+        app: &AppId,
+        openid: &OpenId,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, StoreError> {
+        let kept = self.kept();
+        let key = |at, sid| (app.clone(), openid.clone(), at, sid);
+        let found = kept.by_user.range(key(0, FIRST_SID)..=key(u64::MAX, LAST_SID)).rev();
+        Ok(kept.live(found.map(|(.., sid)| sid), now, limit))
+    }
+
+    async fn of_unionid(
+        &self,
+        unionid: &UnionId,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, StoreError> {
+        let kept = self.kept();
+        let key = |at, sid| (unionid.clone(), at, sid);
+        let found = kept.by_unionid.range(key(0, FIRST_SID)..=key(u64::MAX, LAST_SID)).rev();
+        Ok(kept.live(found.map(|(.., sid)| sid), now, limit))
+    }
+
+    fn subscribe(&self) -> Option<mpsc::Receiver<News>> {
+        None
+    }
+
+    async fn claim(&self, _: CodeDigest, _: u64, _: Duration) -> Result<Claim, StoreError> {
+        Ok(Claim::Yours)
+    }
+
+    async fn settle(&self, _: CodeDigest, _: Option<Sid>, _: Duration) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
-/// The sessions and the ends, each with an index in the order in which they pass.
+/// The sessions and the ends, each with an index in the order in which they pass; and whose the sessions are, each in the
+/// order of their logins.
 #[derive(Default)]
 struct Kept {
     sessions: HashMap<Sid, LoginSession>,
     by_expiry: BTreeSet<(u64, Sid)>,
+    by_user: BTreeSet<(AppId, OpenId, u64, Sid)>,
+    by_unionid: BTreeSet<(UnionId, u64, Sid)>,
     ended: HashMap<Sid, u64>,
     by_until: BTreeSet<(u64, Sid)>,
 }
@@ -104,10 +148,30 @@ impl Kept {
         self.sessions.len() as u64
     }
 
-    fn remove_session(&mut self, sid: Sid) {
-        if let Some(session) = self.sessions.remove(&sid) {
-            self.by_expiry.remove(&(session.expires_at, sid));
+    fn insert_session(&mut self, session: LoginSession) {
+        let (sid, at) = (session.sid, session.logged_in_at);
+        self.by_expiry.insert((session.expires_at, sid));
+        self.by_user.insert((session.app.clone(), session.openid.clone(), at, sid));
+        if let Some(unionid) = session.unionid.clone() {
+            self.by_unionid.insert((unionid, at, sid));
         }
+        self.sessions.insert(sid, session);
+    }
+
+    fn remove_session(&mut self, sid: Sid) {
+        let Some(session) = self.sessions.remove(&sid) else { return };
+        let at = session.logged_in_at;
+        self.by_expiry.remove(&(session.expires_at, sid));
+        self.by_user.remove(&(session.app, session.openid, at, sid));
+        if let Some(unionid) = session.unionid {
+            self.by_unionid.remove(&(unionid, at, sid));
+        }
+    }
+
+    /// Those of `sids` that have not expired at `now`.
+    fn live<'s>(&self, sids: impl Iterator<Item = &'s Sid>, now: u64, limit: usize) -> Vec<LoginSession> {
+        let sessions = sids.filter_map(|sid| self.sessions.get(sid));
+        sessions.filter(|session| now < session.expires_at).take(limit).cloned().collect()
     }
 
     fn sweep_sessions(&mut self, now: u64, limit: usize) -> usize {

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::Database;
 
-use super::super::StoreError;
-use super::tables;
+use super::super::{Seal, StoreError};
+use super::{tables, upgrade};
 
 /// Memory for pages of the file, in bytes. redb would take 1 GiB, which a small gateway does not have.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
@@ -132,19 +132,28 @@ impl Shelf {
     }
 }
 
-/// Opens or makes the file at `path`, reads it through for damage (0.7 s for a million sessions), and makes its tables.
-pub(super) fn open(path: &Path) -> Result<Database, EmbeddedError> {
+/// Opens or makes the file at `path`, reads it through for damage (0.7 s for a million sessions), makes its tables, and
+/// brings it up to date.
+pub(super) fn open(path: &Path, seal: &Seal) -> Result<Database, EmbeddedError> {
     let opened = guarded(|| {
-        let file = open_private(path).map_err(redb::Error::from)?;
-        let mut database = redb::Builder::new().set_cache_size(CACHE_BYTES).create_file(file)?;
+        let mut database = database(path)?;
         // Damage that is not found now is found by a panic of redb, in the middle of a login.
         if !database.check_integrity()? {
             tracing::error!(path = %path.display(), "the session store was damaged: its last changes are lost");
+        }
+        if tables::format(&database)? == Some(upgrade::FROM) {
+            database = upgrade::rewrite(&database, path, seal)?;
         }
         tables::prepare(&database)?;
         Ok(database)
     });
     opened.map_err(|error| unusable(path, error))
+}
+
+/// The file at `path` as it is, or a new one.
+pub(super) fn database(path: &Path) -> Result<Database, EmbeddedError> {
+    let file = open_private(path).map_err(redb::Error::from)?;
+    Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_file(file)?)
 }
 
 /// Runs `work` on the file. redb panics over some damaged files, and one bad block must not stop the gateway.
@@ -180,8 +189,14 @@ fn open_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     // A new file is durable when its directory is: without this, a power cut could take the file and every session in it.
-    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        File::open(directory)?.sync_all()?;
-    }
+    sync_directory(path)?;
     Ok(file)
+}
+
+/// Makes durable what the file at `path` is.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
 }

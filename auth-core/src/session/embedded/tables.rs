@@ -4,25 +4,27 @@ use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
     WriteTransaction,
 };
-use serde::{Deserialize, Serialize};
 
-use super::super::{Ended, FIRST_SID, LoginSession, MAKE_ROOM_MAX};
+use super::super::{Ended, FIRST_SID, LAST_SID, MAKE_ROOM_MAX};
 use super::file::EmbeddedError;
-use crate::{AppId, OpenId, SessionKey, Sid, UnionId};
+use super::record::{self, Owner, Stored, expires_at};
+use crate::Sid;
 
 type SidBytes = &'static [u8; Sid::BYTES];
-type Index = TableDefinition<'static, (u64, SidBytes), ()>;
+type ByTime = (u64, SidBytes);
+type ByOwner = (&'static Owner, u64, SidBytes);
 
 const ABOUT: TableDefinition<'static, &str, u64> = TableDefinition::new("about");
-const SESSIONS: TableDefinition<'static, SidBytes, &[u8]> = TableDefinition::new("sessions");
-const BY_EXPIRY: Index = TableDefinition::new("sessions_by_expiry");
+pub(super) const SESSIONS: TableDefinition<'static, SidBytes, &[u8]> = TableDefinition::new("sessions");
+const BY_EXPIRY: TableDefinition<'static, ByTime, ()> = TableDefinition::new("sessions_by_expiry");
+const BY_USER: TableDefinition<'static, ByOwner, ()> = TableDefinition::new("sessions_by_user");
+const BY_UNIONID: TableDefinition<'static, ByOwner, ()> = TableDefinition::new("sessions_by_unionid");
 const ENDED: TableDefinition<'static, SidBytes, u64> = TableDefinition::new("ended");
-const BY_UNTIL: Index = TableDefinition::new("ended_by_until");
+const BY_UNTIL: TableDefinition<'static, ByTime, ()> = TableDefinition::new("ended_by_until");
 
-const FORMAT: u64 = 1;
-const RECORD_VERSION: u8 = 1;
+const FORMAT: u64 = 2;
 
-/// Makes the tables that are not there yet, and refuses a file that a later version laid out.
+/// Makes the tables that are not there yet, and refuses a file of another format.
 pub(super) fn prepare(database: &Database) -> Result<(), EmbeddedError> {
     let transaction = database.begin_write()?;
     {
@@ -39,14 +41,56 @@ pub(super) fn prepare(database: &Database) -> Result<(), EmbeddedError> {
 }
 
 /// The session, unless it is unknown or has expired.
-pub(super) fn session(
+pub(super) fn session(database: &Database, sid: Sid, now: u64) -> Result<Option<Stored>, EmbeddedError> {
+    let sessions = database.begin_read()?.open_table(SESSIONS)?;
+    live(&sessions, sid, now)
+}
+
+/// Which sessions of an owner are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of {
+    User(Owner),
+    Unionid(Owner),
+}
+
+/// The sessions of an owner that have not expired, the newest first. One whose record is damaged is left out: it must not
+/// hide the others from whoever would end them.
+pub(super) fn sessions_of(
     database: &Database,
+    of: Of,
+    now: u64,
+    limit: usize,
+) -> Result<Vec<Stored>, EmbeddedError> {
+    let transaction = database.begin_read()?;
+    let sessions = transaction.open_table(SESSIONS)?;
+    let (index, owner) = match of {
+        Of::User(owner) => (transaction.open_table(BY_USER)?, owner),
+        Of::Unionid(owner) => (transaction.open_table(BY_UNIONID)?, owner),
+    };
+    let first = (&owner, 0, FIRST_SID.as_bytes());
+    let last = (&owner, u64::MAX, LAST_SID.as_bytes());
+    let mut found = Vec::new();
+    for entry in index.range(first..=last)?.rev() {
+        if found.len() == limit {
+            break;
+        }
+        let (key, _) = entry?;
+        match live(&sessions, Sid::from_bytes(*key.value().2), now) {
+            Ok(session) => found.extend(session),
+            Err(EmbeddedError::Record) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+fn live(
+    sessions: &impl ReadableTable<SidBytes, &'static [u8]>,
     sid: Sid,
     now: u64,
-) -> Result<Option<LoginSession>, EmbeddedError> {
-    let sessions = database.begin_read()?.open_table(SESSIONS)?;
+) -> Result<Option<Stored>, EmbeddedError> {
     match sessions.get(sid.as_bytes())? {
-        Some(record) if now < expires_at(record.value())? => read(sid, record.value()).map(Some),
+        Some(record) if now < expires_at(record.value())? => Stored::read(sid, record.value()).map(Some),
         _ => Ok(None),
     }
 }
@@ -63,12 +107,23 @@ pub(super) fn ended(database: &Database, now: u64) -> Result<Vec<Ended>, Embedde
     Ok(ended)
 }
 
+/// The number that the file names, if any.
+pub(super) fn format(database: &Database) -> Result<Option<u64>, EmbeddedError> {
+    match database.begin_read()?.open_table(ABOUT) {
+        Ok(about) => Ok(about.get("format")?.map(|guard| guard.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The tables within one transaction.
 pub(super) struct Tables<'t> {
     sessions: Table<'t, SidBytes, &'static [u8]>,
-    by_expiry: Table<'t, (u64, SidBytes), ()>,
+    by_expiry: Table<'t, ByTime, ()>,
+    by_user: Table<'t, ByOwner, ()>,
+    by_unionid: Table<'t, ByOwner, ()>,
     ended: Table<'t, SidBytes, u64>,
-    by_until: Table<'t, (u64, SidBytes), ()>,
+    by_until: Table<'t, ByTime, ()>,
 }
 
 /// The store holds as many sessions as it may.
@@ -79,6 +134,8 @@ impl<'t> Tables<'t> {
         Ok(Self {
             sessions: transaction.open_table(SESSIONS)?,
             by_expiry: transaction.open_table(BY_EXPIRY)?,
+            by_user: transaction.open_table(BY_USER)?,
+            by_unionid: transaction.open_table(BY_UNIONID)?,
             ended: transaction.open_table(ENDED)?,
             by_until: transaction.open_table(BY_UNTIL)?,
         })
@@ -88,11 +145,8 @@ impl<'t> Tables<'t> {
         Ok(self.sessions.len()? >= sessions_max)
     }
 
-    pub(super) fn put(
-        &mut self,
-        session: &LoginSession,
-        max: u64,
-    ) -> Result<Result<(), Full>, EmbeddedError> {
+    pub(super) fn put(&mut self, stored: &Stored, max: u64) -> Result<Result<(), Full>, EmbeddedError> {
+        let session = &stored.session;
         let sid = session.sid.as_bytes();
         if self.ended.get(sid)?.is_some() {
             return Ok(Ok(()));
@@ -105,9 +159,20 @@ impl<'t> Tables<'t> {
                 return Ok(Err(Full));
             }
         }
-        self.sessions.insert(sid, write(session)?.as_slice())?;
-        self.by_expiry.insert((session.expires_at, sid), ())?;
+        self.insert_session(stored)?;
         Ok(Ok(()))
+    }
+
+    pub(super) fn insert_session(&mut self, stored: &Stored) -> Result<(), EmbeddedError> {
+        let session = &stored.session;
+        let (sid, at) = (session.sid.as_bytes(), session.logged_in_at);
+        self.sessions.insert(sid, stored.write()?.as_slice())?;
+        self.by_expiry.insert((session.expires_at, sid), ())?;
+        self.by_user.insert((&record::user(&session.app, &session.openid), at, sid), ())?;
+        if let Some(unionid) = &session.unionid {
+            self.by_unionid.insert((&record::across_apps(unionid), at, sid), ())?;
+        }
+        Ok(())
     }
 
     pub(super) fn end(&mut self, end: Ended) -> Result<(), EmbeddedError> {
@@ -145,7 +210,7 @@ impl<'t> Tables<'t> {
             && expires_at <= now
         {
             self.by_expiry.remove((expires_at, sid.as_bytes()))?;
-            self.sessions.remove(sid.as_bytes())?;
+            self.remove_session(sid)?;
             swept += 1;
         }
         Ok(swept)
@@ -153,60 +218,23 @@ impl<'t> Tables<'t> {
 
     fn remove_session(&mut self, sid: Sid) -> Result<(), EmbeddedError> {
         let Some(record) = self.sessions.remove(sid.as_bytes())? else { return Ok(()) };
-        // A damaged record can be ended too: what it leaves in the index goes with a later sweep.
-        if let Ok(expires_at) = expires_at(record.value()) {
+        let (expires_at, stored) = (expires_at(record.value()), Stored::read(sid, record.value()));
+        drop(record);
+        // A damaged record can be ended too: what it leaves in the index by expiry goes with a later sweep, and what it
+        // leaves in the others names a session that is not there.
+        if let Ok(expires_at) = expires_at {
             self.by_expiry.remove((expires_at, sid.as_bytes()))?;
+        }
+        let Ok(Stored { session, .. }) = stored else { return Ok(()) };
+        let at = session.logged_in_at;
+        self.by_user.remove((&record::user(&session.app, &session.openid), at, sid.as_bytes()))?;
+        if let Some(unionid) = &session.unionid {
+            self.by_unionid.remove((&record::across_apps(unionid), at, sid.as_bytes()))?;
         }
         Ok(())
     }
 }
 
-fn first(index: &Table<'_, (u64, SidBytes), ()>) -> Result<Option<(u64, Sid)>, EmbeddedError> {
+fn first(index: &Table<'_, ByTime, ()>) -> Result<Option<(u64, Sid)>, EmbeddedError> {
     Ok(index.first()?.map(|(key, _)| (key.value().0, Sid::from_bytes(*key.value().1))))
-}
-
-/// What of a session stands in the JSON of its record.
-#[derive(Serialize, Deserialize)]
-struct Rest {
-    app: AppId,
-    openid: OpenId,
-    unionid: Option<UnionId>,
-    session_key: String,
-    logged_in_at: u64,
-}
-
-fn write(session: &LoginSession) -> Result<Vec<u8>, EmbeddedError> {
-    let rest = Rest {
-        app: session.app.clone(),
-        openid: session.openid.clone(),
-        unionid: session.unionid.clone(),
-        session_key: session.session_key.expose().to_owned(),
-        logged_in_at: session.logged_in_at,
-    };
-    let mut record = vec![RECORD_VERSION];
-    record.extend(session.expires_at.to_be_bytes());
-    serde_json::to_writer(&mut record, &rest).map_err(|_| EmbeddedError::Record)?;
-    Ok(record)
-}
-
-fn expires_at(record: &[u8]) -> Result<u64, EmbeddedError> {
-    match record.split_first_chunk::<9>() {
-        Some((&[RECORD_VERSION, ref expires_at @ ..], _)) => Ok(u64::from_be_bytes(*expires_at)),
-        _ => Err(EmbeddedError::Record),
-    }
-}
-
-fn read(sid: Sid, record: &[u8]) -> Result<LoginSession, EmbeddedError> {
-    let rest = record.get(9..).ok_or(EmbeddedError::Record)?;
-    // The cause is dropped: a JSON error may quote what it could not read.
-    let rest: Rest = serde_json::from_slice(rest).map_err(|_| EmbeddedError::Record)?;
-    Ok(LoginSession {
-        sid,
-        app: rest.app,
-        openid: rest.openid,
-        unionid: rest.unionid,
-        session_key: SessionKey::new(rest.session_key).ok_or(EmbeddedError::Record)?,
-        logged_in_at: rest.logged_in_at,
-        expires_at: expires_at(record)?,
-    })
 }

@@ -3,8 +3,9 @@
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Ended, LoginSession, StoreError};
+use super::super::{Ended, StoreError};
 use super::file::{EmbeddedError, Shelf};
+use super::record::Stored;
 use super::tables::{Full, Tables};
 
 /// How many changes may wait for the writer; a caller beyond that waits to be let into the queue.
@@ -14,7 +15,7 @@ pub(super) const QUEUE_MAX: usize = 4096;
 const BATCH_MAX: usize = 1024;
 
 pub(super) enum Change {
-    Put(LoginSession),
+    Put(Stored),
     End(Ended),
     Sweep { now: u64, limit: usize },
     Check,
@@ -80,7 +81,7 @@ fn commit(
 
 fn apply(tables: &mut Tables<'_>, max: u64, change: &Change) -> Result<Result<usize, Full>, EmbeddedError> {
     match change {
-        Change::Put(session) => Ok(tables.put(session, max)?.map(|()| 0)),
+        Change::Put(stored) => Ok(tables.put(stored, max)?.map(|()| 0)),
         Change::End(end) => tables.end(*end).map(|()| Ok(0)),
         Change::Sweep { now, limit } => tables.sweep(*now, *limit).map(Ok),
         Change::Check => tables.is_full(max).map(|full| if full { Err(Full) } else { Ok(0) }),
