@@ -1,6 +1,8 @@
 //! The use case: code → WeChat user → session → token.
 
 mod flight;
+mod nodes;
+mod ends;
 mod unkept_ends;
 
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 
 use crate::keys::KeyRing;
 use crate::revocation::Revocations;
-use crate::session::{Ended, LoginSession, SessionStore, StoreError};
+use crate::session::{CodeDigest, LoginSession, SessionStore, StoreError};
 use crate::token::{LoginToken, mint};
 use crate::wechat::{CodeExchange, ExchangeError, WechatApp, WechatUser};
 use crate::{Caller, Clock, LoginCode, Sid};
@@ -32,6 +34,8 @@ pub struct LoginSettings {
     pub session_lifetime: Duration,
     /// How long the same code gives the same session again.
     pub replay: Duration,
+    /// How long an exchange takes at most; so long is waited for another node that is at the same code.
+    pub exchange_timeout: Duration,
 }
 
 /// A login that worked.
@@ -52,6 +56,9 @@ pub enum LoginError {
     /// The code gave its session here, longer ago than a retry takes, or the session has ended since.
     #[error("the code was used for a login before")]
     CodeUsed,
+    /// Another node was at this code all the time that an exchange may take: sent again, it may find its session.
+    #[error("another node is still making a login of this code")]
+    AtAnotherNode,
     /// The session could not be kept.
     #[error(transparent)]
     Store(Arc<StoreError>),
@@ -129,42 +136,9 @@ impl LoginService {
         if self.inner.revocations.contains(&login.caller.sid) { Err(LoginError::CodeUsed) } else { Ok(login) }
     }
 
-    /// Ends the caller's session: here at once, and for good when this returns `Ok`. An end that could not be kept is
-    /// tried again by [`logout_pending`](Self::logout_pending) and [`sweep`](Self::sweep).
-    pub async fn logout(&self, caller: &Caller) -> Result<(), Arc<StoreError>> {
-        let ended = Ended { sid: caller.sid, until: self.inner.last_token_ends_at(caller) };
-        self.inner.revocations.insert(ended);
-        // Noted before it is tried: the caller's future may be dropped half-way.
-        self.unkept_ends.note(ended);
-        self.inner.store.end(ended).await?;
-        self.unkept_ends.kept(ended);
-        Ok(())
-    }
-
-    /// Tries again to keep the ends that a failing store did not keep. `Ok` says that every logout is for good.
-    ///
-    /// For a logout with a token whose session has ended: that the session is over here is not yet that it stays over
-    /// when the process starts anew.
-    pub async fn logout_pending(&self) -> Result<(), StoreError> {
-        for ended in self.unkept_ends.all(self.inner.clock.unix_secs()) {
-            // A store that fails once is left alone until somebody asks again.
-            self.inner.store.end(ended).await?;
-            self.unkept_ends.kept(ended);
-        }
-        Ok(())
-    }
-
     /// The caller's session, as the store has it.
     pub async fn session(&self, caller: &Caller) -> Result<Option<LoginSession>, StoreError> {
         self.inner.store.get(caller.sid, self.inner.clock.unix_secs()).await
-    }
-
-    /// Takes over what the store remembers of ended sessions. Called once, before the first request.
-    pub async fn recall_revocations(&self) -> Result<usize, StoreError> {
-        let ended = self.inner.store.ended(self.inner.clock.unix_secs()).await?;
-        let count = ended.len();
-        ended.into_iter().for_each(|one| self.inner.revocations.insert(one));
-        Ok(count)
     }
 
     /// Removes what has expired, a bounded piece at a time; says how many entries went. Keeps the ends that were not
@@ -190,58 +164,59 @@ impl LoginService {
 impl Inner {
     /// Makes a login of `code`, or of the user that WeChat named for it before.
     async fn login(&self, app: &WechatApp, code: &LoginCode, named: Option<Arc<WechatUser>>) -> Attempt {
+        let digest = CodeDigest::of(&app.appid, code);
         let user = match named {
+            // The code was claimed for this node before WeChat was asked.
             Some(user) => user,
-            None => match self.exchange.exchange(app, code).await {
-                Ok(user) => Arc::new(user),
-                Err(error) => return Attempt { answer: Err(error.into()), unkept: None },
+            None => match self.exchange(app, code, digest).await {
+                Ok(user) => user,
+                Err(answer) => return Attempt { answer, unkept: None },
             },
         };
         match self.open_session(app, &user).await {
-            Ok(login) => Attempt { answer: Ok(Arc::new(login)), unkept: None },
-            // WeChat has spent the code, so the user it named is all there is to go on from.
+            Ok(login) => {
+                self.settle(digest, Some(login.caller.sid)).await;
+                Attempt { answer: Ok(Arc::new(login)), unkept: None }
+            }
+            // WeChat has spent the code, so the user it named is all there is to go on from. The claim stands: no other
+            // node has this user.
             Err(error) => Attempt { answer: Err(LoginError::Store(Arc::new(error))), unkept: Some(user) },
         }
     }
 
     async fn open_session(&self, app: &WechatApp, user: &WechatUser) -> Result<Login, StoreError> {
-        let caller = self.caller(app, user);
-        let session = LoginSession {
-            sid: caller.sid,
-            app: caller.app.clone(),
-            openid: user.openid.clone(),
-            unionid: user.unionid.clone(),
-            session_key: Some(user.session_key.clone()),
-            logged_in_at: caller.issued_at,
-            expires_at: caller.issued_at + self.settings.session_lifetime.as_secs(),
-        };
-        // Kept before the token exists: a token that is out in the world has its session.
-        self.store.put(session).await?;
-        let token = mint(self.keys.signing(), &self.settings.issuer, &caller);
-        Ok(Login { token, caller })
-    }
-
-    /// When the last token of the caller's session ends that may be out: theirs may be an older one, whose successor was
-    /// made a moment ago, under another `ttl` or by a node whose clock is ahead.
-    fn last_token_ends_at(&self, caller: &Caller) -> u64 {
-        // A minute for that clock, and one for the leeway that a verifier may grant.
-        const CLOCKS_SECS: u64 = 120;
-        let life = caller.token_life().max(self.settings.token_ttl.as_secs());
-        let made = self.clock.unix_secs().max(caller.issued_at);
-        made.saturating_add(life).saturating_add(CLOCKS_SECS)
-    }
-
-    fn caller(&self, app: &WechatApp, user: &WechatUser) -> Caller {
         let now = self.clock.unix_secs();
-        Caller {
+        let session = LoginSession {
+            sid: Sid::random(self.random.as_ref()),
             app: app.appid.clone(),
             openid: user.openid.clone(),
             unionid: user.unionid.clone(),
-            sid: Sid::random(self.random.as_ref()),
-            logged_in_at: Some(now),
-            issued_at: now,
-            expires_at: now + self.settings.token_ttl.as_secs(),
+            session_key: Some(user.session_key.clone()),
+            logged_in_at: now,
+            expires_at: now + self.settings.session_lifetime.as_secs(),
+        };
+        let caller = self.caller(&session);
+        // Kept before the token exists: a token that is out in the world has its session.
+        self.store.put(session).await?;
+        Ok(self.login_of(caller))
+    }
+
+    /// What the first token of `session` says.
+    fn caller(&self, session: &LoginSession) -> Caller {
+        Caller {
+            app: session.app.clone(),
+            openid: session.openid.clone(),
+            unionid: session.unionid.clone(),
+            sid: session.sid,
+            logged_in_at: Some(session.logged_in_at),
+            issued_at: session.logged_in_at,
+            expires_at: session.logged_in_at + self.settings.token_ttl.as_secs(),
         }
+    }
+
+    fn login_of(&self, caller: Caller) -> Login {
+        let token = mint(self.keys.signing(), &self.settings.issuer, &caller);
+        Login { token, caller }
     }
 }
 

@@ -16,10 +16,11 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Ends a session here, at once.
+    /// Ends a session here, at once. Of several ends of one the latest `until` counts.
     pub fn insert(&self, ended: Ended) {
         let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
-        until.insert(ended.sid, ended.until);
+        let known = until.entry(ended.sid).or_default();
+        *known = ended.until.max(*known);
         self.count.store(until.len(), Ordering::Release);
     }
 
@@ -57,6 +58,7 @@ mod tests {
         let revocations = Revocations::default();
         assert!(!revocations.contains(&gone));
         revocations.insert(Ended { sid: gone, until: 100 });
+        revocations.insert(Ended { sid: gone, until: 50 });
         assert!(revocations.contains(&gone));
         assert!(!revocations.contains(&alive));
         revocations.sweep(100);

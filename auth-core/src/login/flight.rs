@@ -8,13 +8,13 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::{Login, LoginError};
+use crate::session::CodeDigest;
 use crate::wechat::{ExchangeError, Spent, WechatUser};
 use crate::{AppId, Clock, LoginCode};
 
@@ -24,7 +24,6 @@ const MEMORY: Duration = Duration::from_secs(600);
 const CODES_MAX: u64 = 200_000;
 
 pub(super) type Answer = Result<Arc<Login>, LoginError>;
-type CodeDigest = [u8; 32];
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
 /// How an attempt ended.
@@ -98,7 +97,7 @@ impl Flights {
         A: FnOnce(Option<Arc<WechatUser>>) -> F,
         F: Future<Output = Attempt> + Send + 'static,
     {
-        let slot = self.slots.get_with(digest(app, code), Arc::default);
+        let slot = self.slots.get_with(CodeDigest::of(app, code), Arc::default);
         match self.board(&slot, attempt) {
             Ok(flight) => flight.await,
             Err(answer) => answer,
@@ -144,7 +143,9 @@ impl Flights {
                 // The time runs from the exchange: another failure does not prolong it.
                 (Some(before), Some(_)) => Fate::Unkept(before),
                 (None, Some(user)) => Fate::Unkept(hold(user, replay, clock.unix_secs())),
-                (_, None) if code_is_spent(&answer) => Fate::Over(answer.clone(), clock.unix_secs()),
+                (_, None) if code_is_spent(&answer) => {
+                    Fate::Over(answer.clone(), login_time(&answer).unwrap_or_else(|| clock.unix_secs()))
+                }
                 // The code may still be good: the next sender tries again.
                 (_, None) => Fate::Open,
             };
@@ -180,23 +181,17 @@ fn hold(user: Arc<WechatUser>, replay: Duration, since: u64) -> Unkept {
     unkept
 }
 
+/// When the login was made, on whatever node: its replay time runs from there.
+fn login_time(answer: &Answer) -> Option<u64> {
+    answer.as_ref().ok().map(|login| login.caller.issued_at)
+}
+
 fn code_is_spent(answer: &Answer) -> bool {
     match answer {
         Ok(_) | Err(LoginError::CodeUsed) => true,
         Err(LoginError::Wechat(error)) => error.code_spent() == Spent::Yes,
-        Err(LoginError::Store(_)) => false,
+        Err(LoginError::AtAnotherNode | LoginError::Store(_)) => false,
     }
-}
-
-/// What stands for a code in memory: the code itself is a secret. Two apps may hand out the same code.
-fn digest(app: &AppId, code: &LoginCode) -> CodeDigest {
-    let mut context = Context::new(&SHA256);
-    context.update(app.as_str().as_bytes());
-    context.update(b"\0");
-    context.update(code.expose().as_bytes());
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
 }
 
 impl std::fmt::Debug for Flights {

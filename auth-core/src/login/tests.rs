@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
 use crate::keys::Key;
-use crate::session::{Claim, CodeDigest, MemoryStore, News};
+use crate::session::{Claim, Ended, MemoryStore, News};
 use crate::verify::{Policy, Verifier};
 use crate::wechat::Refusal;
 use crate::{AppId, AppSecret, ManualClock, OpenId, SessionKey, TokenError, UnionId};
@@ -36,11 +36,12 @@ impl CodeExchange for Scripted {
     }
 }
 
-/// Keeps sessions in memory, unless told to fail.
+/// Keeps sessions in memory, unless told to fail; for several nodes, where it has a place for their codes.
 #[derive(Debug)]
 struct Flaky {
     store: MemoryStore,
     fails: AtomicBool,
+    codes: Option<Mutex<HashMap<CodeDigest, Claim>>>,
 }
 
 impl Flaky {
@@ -90,16 +91,23 @@ impl SessionStore for Flaky {
     fn subscribe(&self) -> Option<mpsc::Receiver<News>> {
         None
     }
-    async fn claim(&self, digest: CodeDigest, now: u64, lasts: Duration) -> Result<Claim, StoreError> {
-        self.working()?.claim(digest, now, lasts).await
+    async fn claim(&self, digest: CodeDigest, _: u64, _: Duration) -> Result<Claim, StoreError> {
+        let Some(codes) = &self.codes else { return Ok(Claim::Yours) };
+        self.working()?;
+        let mut codes = codes.lock().unwrap();
+        let claim = codes.get(&digest).copied().unwrap_or(Claim::Yours);
+        codes.entry(digest).or_insert(Claim::Taken);
+        Ok(claim)
     }
-    async fn settle(
-        &self,
-        digest: CodeDigest,
-        session: Option<Sid>,
-        lasts: Duration,
-    ) -> Result<(), StoreError> {
-        self.working()?.settle(digest, session, lasts).await
+    async fn settle(&self, digest: CodeDigest, session: Option<Sid>, _: Duration) -> Result<(), StoreError> {
+        let Some(codes) = &self.codes else { return Ok(()) };
+        self.working()?;
+        let mut codes = codes.lock().unwrap();
+        match session {
+            Some(sid) => drop(codes.insert(digest, Claim::Made(sid))),
+            None => drop(codes.remove(&digest)),
+        }
+        Ok(())
     }
 }
 
@@ -123,15 +131,22 @@ fn bench(turns: usize) -> Bench {
         gate: Semaphore::new(turns),
     });
     let clock = Arc::new(ManualClock::at(NOW));
-    let revocations = Arc::new(Revocations::default());
     let keys = KeyRing::new(vec![Key::parse("k1", &[7; 32]).unwrap()]).unwrap();
+    let store = MemoryStore::new(100_000);
+    let store = Arc::new(Flaky { store, fails: AtomicBool::new(false), codes: None });
+    node(wechat, store, clock, keys)
+}
+
+/// A node with revocations of its own, over what it may share with others.
+fn node(wechat: Arc<Scripted>, store: Arc<Flaky>, clock: Arc<ManualClock>, keys: KeyRing) -> Bench {
+    let revocations = Arc::new(Revocations::default());
     let settings = LoginSettings {
         issuer: "wxgate".into(),
         token_ttl: Duration::from_secs(7200),
         session_lifetime: Duration::from_secs(86400),
         replay: Duration::from_secs(60),
+        exchange_timeout: Duration::from_millis(300),
     };
-    let store = Arc::new(Flaky { store: MemoryStore::new(100_000), fails: AtomicBool::new(false) });
     let service = Arc::new(LoginService::new(
         settings,
         keys.clone(),
@@ -341,6 +356,9 @@ async fn a_sweep_removes_all_that_has_expired() {
     }
     assert_eq!(b.service.sweep().await.unwrap(), ends);
 }
+
+mod ends;
+mod nodes;
 
 #[tokio::test]
 async fn an_end_is_remembered_until_every_token_of_the_session_has_ended() {

@@ -6,21 +6,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::Sid;
 use crate::session::Ended;
 
-/// What is still to be written. Every entry is one logout of somebody who held a valid token, as in
-/// [`Revocations`](crate::Revocations).
+/// What is still to be written. Every entry is one logout of somebody who held a valid token, or one
+/// of the operator's, as in [`Revocations`](crate::Revocations).
 #[derive(Debug, Default)]
 pub(super) struct UnkeptEnds(Mutex<HashMap<Sid, Ended>>);
 
 impl UnkeptEnds {
-    /// This end is to be kept.
+    /// This end is to be kept. Of several ends of one session the latest `until` counts.
     pub(super) fn note(&self, ended: Ended) {
-        self.ends().insert(ended.sid, ended);
+        let mut ends = self.ends();
+        let known = ends.entry(ended.sid).or_insert(ended);
+        known.until = ended.until.max(known.until);
     }
 
-    /// This end was kept. Another one of the same session, noted meanwhile, is not this one.
+    /// This end was kept. One that is to be remembered for longer, noted meanwhile, was not.
     pub(super) fn kept(&self, ended: Ended) {
         let mut ends = self.ends();
-        if ends.get(&ended.sid) == Some(&ended) {
+        if ends.get(&ended.sid).is_some_and(|noted| noted.until <= ended.until) {
             ends.remove(&ended.sid);
         }
     }

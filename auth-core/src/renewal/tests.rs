@@ -17,6 +17,7 @@ fn renewal_under(ttl: u64, lifetime: u64, keys: KeyRing) -> Renewal {
         token_ttl: Duration::from_secs(ttl),
         session_lifetime: Duration::from_secs(lifetime),
         replay: Duration::ZERO,
+        exchange_timeout: Duration::from_secs(8),
     };
     Renewal::new(&settings, keys)
 }

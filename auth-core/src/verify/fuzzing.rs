@@ -99,7 +99,14 @@ pub fn token(data: &[u8]) {
 
 fn verifier(keys: &KeyRing, cache_entries: u64) -> Verifier<()> {
     let apps = [AppId::parse(APP).expect("an appid")].into();
-    let policy = Policy { issuer: ISSUER.into(), apps, leeway_secs: LEEWAY_SECS, cache_entries };
+    let session_lifetime_secs = 30 * 86_400;
+    let policy = Policy {
+        issuer: ISSUER.into(),
+        apps,
+        leeway_secs: LEEWAY_SECS,
+        session_lifetime_secs,
+        cache_entries,
+    };
     Verifier::new(keys.clone(), policy, Arc::default(), Arc::new(ManualClock::at(NOW)), |_| ())
 }
 
@@ -109,6 +116,7 @@ fn callers() -> [Caller; 2] {
         openid: OpenId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").expect("an openid"),
         unionid: unionid.map(|unionid| UnionId::parse(unionid).expect("a unionid")),
         sid: Sid::from_bytes([9; 16]),
+        logged_in_at: None,
         issued_at: NOW,
         expires_at: NOW + 7200,
     })

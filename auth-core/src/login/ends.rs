@@ -1,0 +1,176 @@
+//! Ends of sessions: by their user, by the operator, on other nodes.
+//!
+//! # How long an end is remembered
+//!
+//! Until no token of its session can be valid. The token with which a user logs out is not the only one: a renewed token
+//! has a predecessor and perhaps a successor that the user has not seen yet, minted up to this moment. So the end of every
+//! session is remembered until the last of them is over, whichever token asked for it: one minted now, with the whole life
+//! of a token before it. [`MARGIN_SECS`] is added for the leeway that verifiers grant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::LoginService;
+use crate::session::{Ended, LoginSession, News, StoreError};
+use crate::token::TOKEN_LIFE_SECS_MAX;
+use crate::{AppId, Caller, OpenId, Sid, UnionId};
+
+/// A minute for the leeway that a verifier may grant, and one for a node whose clock is ahead.
+const MARGIN_SECS: u64 = 120;
+
+/// How many sessions of a user are ended at a time: the store writes them together.
+const PIECE: usize = 256;
+
+/// How long after a failure the store is asked again for the ends that were missed.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+impl LoginService {
+    /// Ends the caller's session: here at once, and for good when this returns `Ok`. An end that could not be kept is
+    /// tried again by [`logout_pending`](Self::logout_pending) and [`sweep`](Self::sweep).
+    pub async fn logout(&self, caller: &Caller) -> Result<(), Arc<StoreError>> {
+        let until = self.last_token_ends_at(caller);
+        Ok(self.end(Ended { sid: caller.sid, until }).await?)
+    }
+
+    /// When the last token of the caller's session ends that may be out: theirs may be an older one, whose successor was
+    /// made a moment ago, under another `ttl` or by a node whose clock is ahead.
+    fn last_token_ends_at(&self, caller: &Caller) -> u64 {
+        let life = caller.token_life().max(self.inner.settings.token_ttl.as_secs());
+        let made = self.inner.clock.unix_secs().max(caller.issued_at);
+        made.saturating_add(life).saturating_add(MARGIN_SECS)
+    }
+
+    /// Tries again to keep the ends that a failing store did not keep. `Ok` says that every logout is for good.
+    ///
+    /// For a logout with a token whose session has ended: that the session is over here is not yet that it stays over
+    /// when the process starts anew.
+    pub async fn logout_pending(&self) -> Result<(), StoreError> {
+        for ended in self.unkept_ends.all(self.inner.clock.unix_secs()) {
+            // A store that fails once is left alone until somebody asks again.
+            self.inner.store.end(ended).await?;
+            self.unkept_ends.kept(ended);
+        }
+        Ok(())
+    }
+
+    /// Ends one session, for the operator: here at once, and for good when this returns `Ok`. Says how many sessions the
+    /// store knew under this id, 1 or 0.
+    ///
+    /// One that the store does not know is ended all the same: a token of it may be out, from before the store was lost.
+    pub async fn end_session(&self, sid: Sid) -> Result<usize, StoreError> {
+        let now = self.inner.clock.unix_secs();
+        let session = self.inner.store.get(sid, now).await;
+        let until = match &session {
+            Ok(Some(session)) => self.last_token_of(session, now),
+            _ => now + TOKEN_LIFE_SECS_MAX + MARGIN_SECS,
+        };
+        self.end(Ended { sid, until }).await?;
+        Ok(usize::from(session?.is_some()))
+    }
+
+    /// Ends every session of a user of one app, as [`end_session`](Self::end_session) does; says how many there were. When it
+    /// fails some may have been ended: asked again, it ends the others. A login that is under way meanwhile may escape it.
+    pub async fn end_user(&self, app: &AppId, openid: &OpenId) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        loop {
+            let now = self.inner.clock.unix_secs();
+            let piece = self.inner.store.of_user(app, openid, now, PIECE).await?;
+            ended += self.end_all(&piece, now).await?;
+            if piece.len() < PIECE {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Ends every session of a user across apps, as [`end_user`](Self::end_user) does those of one app.
+    pub async fn end_unionid(&self, unionid: &UnionId) -> Result<usize, StoreError> {
+        let mut ended = 0;
+        loop {
+            let now = self.inner.clock.unix_secs();
+            let piece = self.inner.store.of_unionid(unionid, now, PIECE).await?;
+            ended += self.end_all(&piece, now).await?;
+            if piece.len() < PIECE {
+                return Ok(ended);
+            }
+        }
+    }
+
+    async fn end_all(&self, sessions: &[LoginSession], now: u64) -> Result<usize, StoreError> {
+        let ended =
+            |session: &LoginSession| Ended { sid: session.sid, until: self.last_token_of(session, now) };
+        Ok(try_join_all(sessions.iter().map(|session| self.end(ended(session)))).await?.len())
+    }
+
+    /// Until when a token of the session can be valid: the whole life of one minted now, and that of one minted when tokens
+    /// lived longer, which ends with its session at the latest.
+    fn last_token_of(&self, session: &LoginSession, now: u64) -> u64 {
+        let last = session.expires_at.max(now + self.inner.settings.token_ttl.as_secs());
+        last.min(now + TOKEN_LIFE_SECS_MAX) + MARGIN_SECS
+    }
+
+    /// Ends a session here at once, and for good when this returns `Ok`.
+    async fn end(&self, ended: Ended) -> Result<(), StoreError> {
+        self.revoke(ended);
+        self.inner.store.end(ended).await?;
+        self.unkept_ends.kept(ended);
+        Ok(())
+    }
+
+    /// Ends a session here, and notes that the store is still to be told: the caller's future may be dropped half-way.
+    fn revoke(&self, ended: Ended) {
+        self.inner.revocations.insert(ended);
+        self.unkept_ends.note(ended);
+    }
+
+    /// Takes over what the store remembers of ended sessions. Called once, before the first request.
+    pub async fn recall_revocations(&self) -> Result<usize, StoreError> {
+        let ended = self.inner.store.ended(self.inner.clock.unix_secs()).await?;
+        let count = ended.len();
+        ended.into_iter().for_each(|one| self.inner.revocations.insert(one));
+        Ok(count)
+    }
+
+    /// Puts in force what other nodes end, until they fall silent for good; a task of its own, beside the requests. `news`
+    /// comes from the store's [`subscribe`](crate::session::SessionStore::subscribe), taken before
+    /// [`recall_revocations`](Self::recall_revocations), so that no end falls between the two.
+    pub async fn follow(&self, mut news: mpsc::Receiver<News>) {
+        // When to read from the store what was missed.
+        let mut read_at: Option<Instant> = None;
+        loop {
+            // Looked at before the news, which may come without a pause.
+            if read_at.is_some_and(|at| at <= Instant::now()) {
+                read_at = self.read_missed().await.err();
+            }
+            let next = match read_at {
+                None => news.recv().await,
+                Some(at) => match timeout_at(at, news.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                },
+            };
+            match next {
+                Some(News::Ended(ended)) => self.inner.revocations.insert(ended),
+                Some(News::Missed) => read_at = read_at.or_else(|| Some(Instant::now())),
+                None => return,
+            }
+        }
+    }
+
+    /// Reads what was missed, or says when to try again.
+    async fn read_missed(&self) -> Result<(), Instant> {
+        match self.recall_revocations().await {
+            Ok(ended) => {
+                tracing::debug!(ended, "ends of sessions that may have been missed were read from the store");
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "ends of sessions on other nodes may be missing here: the store cannot be read");
+                Err(Instant::now() + ASK_AGAIN_AFTER)
+            }
+        }
+    }
+}
