@@ -27,6 +27,8 @@ fn keygen_makes_keys_that_are_never_overwritten() {
     }
     let printed = output(wxgate().arg("keygen")).1;
     assert_eq!(printed.trim().len(), 43);
+    let seals = secret(output(wxgate().args(["keygen", "--alg", "aes256"])).1.trim());
+    auth_core::session::SealKey::parse("k", seals.as_bytes()).unwrap();
 }
 
 #[test]

@@ -31,6 +31,8 @@ listen = ["127.0.0.1:PORT"]
 listen = "127.0.0.1:ADMIN"
 [token]
 keys = [{ kid = "a", env = "WXGATE_KEY" }]
+[store]
+kind = "memory"
 [app.shop]
 appid = "wx1111111111111111"
 secret = { env = "WX_SHOP_SECRET" }
@@ -76,6 +78,8 @@ upstream = "ordr"
 path = "/chat"
 upstream = "order"
 auth = "maybe"
+[store]
+kind = "memory"
 "#;
     for command in ["check", "run"] {
         let (status, text_said) = said(command, text);
@@ -135,7 +139,8 @@ fn what_the_repository_ships_is_good() {
         for part in text.split("file = \"").skip(1) {
             let path = part.split('"').next().unwrap();
             let here = folder.path().join(path.replace('/', "_"));
-            std::fs::write(&here, gateway::KEY).unwrap();
+            let key = if path.contains("store") { gateway::STORE_KEY } else { gateway::KEY };
+            std::fs::write(&here, key).unwrap();
             provided = provided.replace(&format!("\"{path}\""), &format!("{here:?}"));
         }
         std::fs::write(folder.path().join("wxgate.toml"), provided).unwrap();

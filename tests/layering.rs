@@ -45,11 +45,12 @@ const HOLDS_THE_EXCHANGE: [&str; 6] = ["proxy", "endpoints", "reply", "steps::lo
 const GIVES_STATUS: [&str; 3] = ["reply", "admin", "sim"];
 
 /// Which files may touch the machine's files or environment, and for what.
-const TOUCHES_THE_MACHINE: [(&str, &str); 4] = [
+const TOUCHES_THE_MACHINE: [(&str, &str); 5] = [
     ("gateway/src/config/secrets.rs", "secrets, from variables and files"),
     ("gateway/src/config/include.rs", "the config file and what it includes"),
     ("gateway/src/cli/keygen.rs", "a new key, into a new file"),
     ("auth-core/src/session/embedded/file.rs", "the session store"),
+    ("auth-core/src/session/embedded/upgrade.rs", "the session store, rewritten"),
 ];
 
 #[test]

@@ -21,7 +21,8 @@ pub fn config(data: &[u8]) {
     for checked in load(data) {
         let keys = key_ring(&checked.token).expect("an accepted key can be read");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        verifier(&checked.token, &keys, &checked.apps, &Arc::new(Revocations::default()), &clock);
+        let (token, session, apps) = (&checked.token, &checked.session, &checked.apps);
+        verifier(token, session, &keys, apps, &Arc::new(Revocations::default()), &clock);
         Router::new(&checked.routes, &checked.endpoints);
         Injector::new(&checked.identity).expect("accepted names can be set");
     }

@@ -96,6 +96,7 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
         AdminState { live: live.clone(), registry: Arc::new(registry), draining: Arc::clone(&draining) };
     server.add_service(background_service("admin", Admin { listener: admin_listener, state }));
     server.add_service(background_service("upkeep", background::Upkeep { live: live.clone() }));
+    server.add_service(background_service("other nodes", background::Follow(live.clone())));
     if let Some(access_log) = &access_log {
         server.add_service(background_service("access log", background::Flush(Arc::clone(access_log))));
     }

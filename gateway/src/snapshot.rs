@@ -8,7 +8,7 @@ use auth_core::keys::{Key, KeyRing};
 use auth_core::login::{LoginService, LoginSettings};
 use auth_core::renewal::Renewal;
 use auth_core::revocation::Revocations;
-use auth_core::session::{EmbeddedStore, MemoryStore, SessionStore};
+use auth_core::session::{EmbeddedStore, MemoryStore, Seal, SealKey, SessionStore};
 use auth_core::verify::Policy;
 use auth_core::wechat::{WechatClient, WechatSettings};
 use auth_core::{AppId, Clock, Verifier};
@@ -112,6 +112,7 @@ impl Snapshot {
             token_ttl: config.token.ttl,
             session_lifetime: config.session.lifetime,
             replay: config.login.replay,
+            exchange_timeout: config.wechat.timeout,
         };
         let renewal = Renewal::new(&settings, keys.clone());
         let client = wechat(&config.wechat)?;
@@ -209,11 +210,23 @@ pub(crate) fn verifier(
 fn open_store(store: &config::Store) -> anyhow::Result<Arc<dyn SessionStore>> {
     Ok(match store {
         config::Store::Memory { sessions_max } => Arc::new(MemoryStore::new(*sessions_max)),
-        config::Store::Embedded { path, sessions_max } => {
-            let opened = EmbeddedStore::open(path, *sessions_max);
+        config::Store::Embedded { path, sessions_max, keys } => {
+            let opened = EmbeddedStore::open(path, *sessions_max, seal(keys)?);
             Arc::new(opened.with_context(|| format!("the session store {} does not open", path.display()))?)
         }
     })
+}
+
+fn seal(keys: &[config::StoreKey]) -> anyhow::Result<Seal> {
+    if keys.is_empty() {
+        tracing::warn!(
+            "there are no store.keys: what is kept of session_key now cannot be read after a restart"
+        );
+        return Ok(Seal::ephemeral());
+    }
+    let keys: Result<Vec<_>, _> =
+        keys.iter().map(|key| SealKey::parse(&key.kid, key.material.expose_secret())).collect();
+    Ok(Seal::new(keys?)?)
 }
 
 fn wechat(wechat: &config::Wechat) -> anyhow::Result<WechatClient> {
@@ -245,17 +258,18 @@ mod tests {
         let mut printed = format!("{checked:?} {checked:#?}");
         // Another test may have been first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let snapshot = Snapshot::build(checked, Arc::new(SystemClock), &mut Registry::default()).unwrap();
+        let lasting = Lasting::open(&checked.store, Arc::new(SystemClock), &mut Registry::default()).unwrap();
+        let snapshot = Snapshot::build(checked, &Arc::new(lasting), None).unwrap();
         let session = LoginSession {
             sid: Sid::from_bytes([1; Sid::BYTES]),
             app: AppId::parse("wx1111111111111111").unwrap(),
             openid: OpenId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").unwrap(),
             unionid: None,
-            session_key: SessionKey::new(session_key.to_owned()).unwrap(),
+            session_key: SessionKey::new(session_key.to_owned()),
             logged_in_at: 1,
             expires_at: u64::MAX,
         };
-        snapshot.store.put(session).await.unwrap();
+        snapshot.lasting.store.put(session).await.unwrap();
         printed.push_str(&format!("{snapshot:?} {snapshot:#?}"));
         assert!(printed.matches("wx1111111111111111").count() >= 4, "{printed}");
         for secret in [key, app_secret, session_key] {

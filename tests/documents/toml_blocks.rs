@@ -15,6 +15,8 @@ const REST: &str = r#"
 version = 1
 [token]
 keys = [{ kid = "rest", env = "REST_KEY" }]
+[store]
+keys = [{ kid = "rest", env = "REST_STORE_KEY" }]
 [app.shop]
 appid = "wx1111111111111111"
 secret = { env = "REST_SECRET" }

@@ -154,7 +154,8 @@ impl Gateway {
             format!("{text}\n[log]\nlevel = \"{LOUDEST}\"\n")
         };
         // One section may be given twice by the test and by the harness: the test's keys go into the harness's.
-        std::fs::write(folder.path().join("wxgate.toml"), with_key(&merge_sections(&text))).unwrap();
+        let text = with_store_key(with_key(&merge_sections(&text)), folder.path());
+        std::fs::write(folder.path().join("wxgate.toml"), text).unwrap();
         if let Some(certificates) = &config.tls {
             certificates.write(folder.path());
         }
@@ -289,6 +290,9 @@ impl Gateway {
 /// The HS256 key of the tests.
 pub(crate) const KEY: &str = "3nD4x7cW0rkAbLeQ9zP2mVtY6uHs8JfKgR5oLi1EaXw";
 
+/// The key of the tests that seals.
+pub(crate) const STORE_KEY: &str = "Vb0RkT7yQe2uWc9sZx4nHm6jLp1aGd8fIo3EJt5BrSg=";
+
 /// Writes a key where only we may read it.
 pub(crate) fn write_key_file(file: &Path, key: &str) {
     use std::os::unix::fs::OpenOptionsExt;
@@ -343,4 +347,15 @@ fn with_key(text: &str) -> String {
     } else {
         format!("{text}\n[token]\nkeys = [{{ kid = \"test\", file = \"key\" }}]\n")
     }
+}
+
+/// A store in a file has a key; the test's own, if it names one.
+fn with_store_key(text: String, folder: &Path) -> String {
+    let of_store = text.split("\n[store]\n").nth(1).and_then(|rest| rest.split("\n[").next());
+    if of_store.is_some_and(|lines| lines.contains("\"memory\"") || lines.contains("keys = ")) {
+        return text;
+    }
+    write_key_file(&folder.join("store.key"), STORE_KEY);
+    let keys = "\n[store]\nkeys = [{ kid = \"test\", file = \"store.key\" }]\n";
+    if of_store.is_some() { text.replacen("\n[store]\n", keys, 1) } else { text + keys }
 }

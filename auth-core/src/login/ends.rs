@@ -135,11 +135,10 @@ impl LoginService {
     }
 
     /// Puts in force what other nodes end, until they fall silent for good; a task of its own, beside the requests. `news`
-    /// comes from the store's [`subscribe`](crate::session::SessionStore::subscribe), taken before
-    /// [`recall_revocations`](Self::recall_revocations), so that no end falls between the two.
+    /// comes from the store's [`subscribe`](crate::session::SessionStore::subscribe).
     pub async fn follow(&self, mut news: mpsc::Receiver<News>) {
-        // When to read from the store what was missed.
-        let mut read_at: Option<Instant> = None;
+        // When to read from the store what was missed: at first what was ended before `news` began.
+        let mut read_at = Some(Instant::now());
         loop {
             // Looked at before the news, which may come without a pause.
             if read_at.is_some_and(|at| at <= Instant::now()) {

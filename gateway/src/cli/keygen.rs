@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use auth_core::keys::{Algorithm, generate};
+use auth_core::session::generate_seal_key;
 use secrecy::ExposeSecret;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Keygen {
-    /// The algorithm: services that verify tokens themselves need es256 or eddsa
+    /// What the key is for: hs256, es256 and eddsa sign tokens (services that verify them themselves need one of the last
+    /// two), aes256 seals the store
     #[arg(long, value_enum, default_value = "hs256")]
     alg: Alg,
     /// Write to this new file, readable by you alone, instead of printing
@@ -23,15 +25,17 @@ enum Alg {
     Hs256,
     Es256,
     Eddsa,
+    Aes256,
 }
 
 impl Keygen {
     pub(super) fn execute(&self) -> anyhow::Result<()> {
-        let key = generate(match self.alg {
-            Alg::Hs256 => Algorithm::Hs256,
-            Alg::Es256 => Algorithm::Es256,
-            Alg::Eddsa => Algorithm::EdDsa,
-        });
+        let key = match self.alg {
+            Alg::Hs256 => generate(Algorithm::Hs256),
+            Alg::Es256 => generate(Algorithm::Es256),
+            Alg::Eddsa => generate(Algorithm::EdDsa),
+            Alg::Aes256 => generate_seal_key(),
+        };
         let text = format!("{}\n", key.expose_secret().trim_end());
         let Some(path) = &self.out else { return super::say(&text) };
         // A key that is there may be in use: it is never overwritten.

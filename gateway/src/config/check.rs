@@ -11,6 +11,7 @@ mod routes;
 mod sections;
 mod serving;
 mod services;
+mod store;
 mod ties;
 mod tls;
 mod tokens;
@@ -30,7 +31,7 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     let log = serving::log(&file.log, cx);
     let token = tokens::token(file.token, cx);
     let session = tokens::session(&file.session, token.ttl, cx);
-    let store = sections::store(&file.store, cx);
+    let store = store::store(file.store, &token.keys, cx);
     let wechat = sections::wechat(&file.wechat, cx);
     let login = sections::login(&file.login, cx);
     let endpoints = sections::endpoints(&file.endpoints, cx);

@@ -155,12 +155,21 @@ pub(crate) struct Session {
 }
 
 /// `[store]`: where sessions are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Store {
     /// `kind = "memory"`: gone with the process.
     Memory { sessions_max: u64 },
-    /// `kind = "embedded"` (default): one file, one node. Default path `wxgate.redb` beside the config file.
-    Embedded { path: PathBuf, sessions_max: u64 },
+    /// `kind = "embedded"` (default): one file, one node. Default path `wxgate.redb` beside the config file. Without keys
+    /// (under `wxgate dev` only) a key is made for the run.
+    Embedded { path: PathBuf, sessions_max: u64, keys: Vec<StoreKey> },
+}
+
+/// One key that seals: its text as the secret held it, trailing line break removed.
+#[derive(Debug)]
+pub(crate) struct StoreKey {
+    pub(crate) kid: String,
+    /// 32 bytes in base64 or hex, or as they are.
+    pub(crate) material: SecretSlice<u8>,
 }
 
 /// `[wechat]`: how WeChat's API is called.

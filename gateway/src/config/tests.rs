@@ -36,10 +36,11 @@ impl Secrets for Vault {
 }
 
 impl Vault {
-    /// What every test may name: `KEY`, `SHOP_SECRET`, `MERCHANT_SECRET` and `/run/secrets/key`.
+    /// What every test may name: `KEY`, `STORE_KEY`, `SHOP_SECRET`, `MERCHANT_SECRET` and `/run/secrets/key`.
     fn full() -> Self {
         let mut vault = Self::default();
         vault.env.insert("KEY", "Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e".into());
+        vault.env.insert("STORE_KEY", "9Zp6wq3mXn1YvT0bGk8sJd5hLr2cFa7eQu4iWo9xEyE=".into());
         vault.env.insert("SHOP_SECRET", "f3c1a97be0d2456889ab10c7d35e6f42".into());
         vault.env.insert("MERCHANT_SECRET", "09d2f4b6c8e1a35779bd0e2c46f8a1b3".into());
         vault.with_file("/run/secrets/key", "q7Jm0m8YQ4yqk0Pq3mQ5tq0m0Z9S7c2X\n", 0o600)
@@ -81,6 +82,7 @@ fn completed(text: &str) -> String {
         }
     };
     needs("[token]", "\n[token]\nkeys = [{ kid = \"a\", env = \"KEY\" }]\n");
+    needs("[store]", "\n[store]\nkind = \"memory\"\n");
     needs("[app", "\n[app.shop]\nappid = \"wx1111111111111111\"\nsecret = { env = \"SHOP_SECRET\" }\n");
     needs("[upstream.goods", "\n[upstream.goods]\nservers = [\"goods:3000\"]\n");
     needs("[[route]]", "\n[[route]]\npath = \"/*\"\nupstream = \"goods\"\n");

@@ -14,7 +14,9 @@ use serde::Deserialize;
 
 pub(crate) use routing::{App, Rate, Route, Upstream};
 pub(crate) use serving::{Admin, Certificate, Log, Server, Tls};
-pub(crate) use tokens::{Endpoints, Identity, Login, Session, Store, StoreKind, Token, TokenKey, Wechat};
+pub(crate) use tokens::{
+    Endpoints, Identity, Login, Session, Store, StoreKey, StoreKind, Token, TokenKey, Wechat,
+};
 
 /// The config file of wxgate.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -92,6 +92,7 @@ fn count(snapshot: &Snapshot, app: &App, login: &Result<Arc<Login>, LoginError>)
         Ok(_) => ("ok", None),
         Err(LoginError::Wechat(error)) => (error.kind(), error.errcode().map(|code| label(error, code))),
         Err(LoginError::CodeUsed) => ("code_used", None),
+        Err(LoginError::AtAnotherNode) => ("busy", None),
         Err(LoginError::Store(_)) => ("store", None),
     };
     snapshot.lasting.metrics.login(&app.name, result, errcode.unwrap_or_default());
@@ -107,6 +108,8 @@ impl From<LoginError> for Denied {
         match error {
             LoginError::CodeUsed => Self::CodeUsed,
             LoginError::Wechat(error) => not_exchanged(&error),
+            // To the client one is as good as the other: sent again, the code may work.
+            LoginError::AtAnotherNode => Self::Wechat(ExchangeKind::Busy),
             LoginError::Store(error) => {
                 tracing::error!(%error, "a login could not be kept");
                 Self::StoreUnavailable

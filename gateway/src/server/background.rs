@@ -72,6 +72,21 @@ impl Upkeep {
     }
 }
 
+/// Puts in force what other nodes end. Goes on while requests drain: they are judged, too.
+pub(super) struct Follow(pub(super) Live);
+
+#[async_trait]
+impl BackgroundService for Follow {
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        // What ends a session here is the same under every config.
+        let snapshot = self.0.snapshot();
+        if let Some(news) = snapshot.lasting.store.subscribe() {
+            snapshot.login.follow(news).await;
+            tracing::error!("the session store tells nothing more of what other nodes end");
+        }
+    }
+}
+
 /// Writes out the access log. Goes on while requests drain; the end of the process flushes once more.
 pub(super) struct Flush(pub(super) Arc<AccessLog>);
 

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::digest;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{limits, patience};
@@ -31,7 +33,22 @@ pub(super) struct Fixed {
     upstream_pool: usize,
     drain: (Duration, Duration),
     log: (String, config::LogFormat, bool),
-    store: config::Store,
+    store: StoreSettings,
+}
+
+/// Path, limit, and the names and digests of the keys that seal.
+type StoreSettings = (Option<PathBuf>, u64, Vec<(String, Vec<u8>)>);
+
+fn store_settings(store: &config::Store) -> StoreSettings {
+    match store {
+        config::Store::Memory { sessions_max } => (None, *sessions_max, Vec::new()),
+        config::Store::Embedded { path, sessions_max, keys } => {
+            let digest =
+                |key: &config::StoreKey| digest::digest(&digest::SHA256, key.material.expose_secret());
+            let keys = keys.iter().map(|key| (key.kid.clone(), digest(key).as_ref().to_vec()));
+            (Some(path.clone()), *sessions_max, keys.collect())
+        }
+    }
 }
 
 impl Fixed {
@@ -45,7 +62,7 @@ impl Fixed {
             upstream_pool: server.upstream_pool,
             drain: (server.drain_delay, server.drain_timeout),
             log: (config.log.level.clone(), config.log.format, config.log.access),
-            store: config.store.clone(),
+            store: store_settings(&config.store),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::env::VarError;
 
 use auth_core::keys::{Algorithm, ForeignKey, Key, KeyError};
+use auth_core::session::SealKey;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Context;
@@ -13,7 +14,7 @@ use crate::config::secrets::SECRET_BYTES_MAX;
 use crate::config::values::Secret;
 
 /// What is wrong with a secret, and what to do. Neither may hold any of it.
-type Wrong = (String, &'static str);
+pub(super) type Wrong = (String, &'static str);
 
 /// Reads the secret that `path` names. What cannot be read is noted.
 pub(super) fn read(path: &str, secret: &Secret, cx: &mut Context<'_>) -> Option<SecretString> {
@@ -133,6 +134,15 @@ pub(super) fn key_wrong(text: &str, mode: Mode) -> Option<Wrong> {
 /// Whether others can check what this key signs, without being able to sign.
 pub(super) fn is_private(material: &[u8]) -> bool {
     Key::parse("", material).is_ok_and(|key| key.algorithm() != Algorithm::Hs256)
+}
+
+/// Why `text` cannot seal a `session_key`.
+pub(super) fn seal_key_wrong(text: &str, mode: Mode) -> Option<Wrong> {
+    const HELP: &str = "make one: wxgate keygen --alg aes256";
+    if let Some(weak) = weakness(text).filter(|_| mode == Mode::Normal) {
+        return Some((format!("the key is {weak}"), HELP));
+    }
+    SealKey::parse("kid", text.as_bytes()).err().map(|error| (error.to_string(), HELP))
 }
 
 const HELP_HMAC: &str = "make one: openssl rand -base64 48";

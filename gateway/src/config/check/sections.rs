@@ -1,56 +1,15 @@
-//! `[store]`, `[wechat]`, `[login]`, `[endpoints]`, `[identity]`.
+//! `[wechat]`, `[login]`, `[endpoints]`, `[identity]`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use http::Uri;
 use http::header::HeaderName;
 
 use super::{Context, names, pattern, serving};
-use crate::config::checked::{Endpoints, Identity, Login, Segment, Store, Wechat};
+use crate::config::checked::{Endpoints, Identity, Login, Segment, Wechat};
 use crate::config::places::item;
 use crate::config::values::Time;
 use crate::config::written;
-
-pub(super) fn store(written: &written::Store, cx: &mut Context<'_>) -> Store {
-    let sessions_max = cx.within("store.sessions_max", written.sessions_max, 1..=1_000_000_000);
-    let path = written.path.as_deref();
-    match written.kind {
-        written::StoreKind::Memory => {
-            if path.is_some() {
-                cx.wrong(
-                    "store.path",
-                    "a store in memory has no file",
-                    "remove `path`, or set `kind = \"embedded\"`",
-                );
-            }
-            Store::Memory { sessions_max }
-        }
-        written::StoreKind::Embedded => {
-            if path.is_some_and(|path| path.is_empty() || path.contains('\0')) {
-                cx.wrong("store.path", "not a path of a file", "write \"wxgate.redb\", or leave it out");
-            }
-            let file = cx.resolve_file(path.unwrap_or("wxgate.redb"));
-            store_folder(&file, cx);
-            Store::Embedded { path: file, sessions_max }
-        }
-    }
-}
-
-/// A warning only: a config is often checked on another machine than the one that will run it, or before its disk is there.
-fn store_folder(file: &Path, cx: &mut Context<'_>) {
-    // A config has just been read from its folder.
-    let folder = file.parent().filter(|folder| *folder != cx.folder);
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        cx.warn(
-            "store.path",
-            format!(
-                "there is no folder {} on this machine; `wxgate run` needs it and does not make it",
-                folder.display()
-            ),
-        );
-    }
-}
 
 pub(super) fn wechat(written: &written::Wechat, cx: &mut Context<'_>) -> Wechat {
     if written.base_urls.is_empty() {

@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use secrecy::ExposeSecret as _;
 
 use super::{Context, keys, names, serving};
+use crate::config::Mode;
 use crate::config::checked::{Session, Token, TokenKey};
 use crate::config::places::{item, join};
 use crate::config::values::{Secret, Time};
@@ -81,7 +82,9 @@ fn token_keys(written: Vec<written::TokenKey>, cx: &mut Context<'_>) -> Vec<Toke
     let mut keys: Vec<TokenKey> = Vec::new();
     for (index, key) in written.into_iter().enumerate() {
         let path = item("token.keys", index);
-        let (kid, material) = (kid(&path, key.kid.as_deref(), &keys, cx), material(&path, key, cx));
+        let kid = kid(&path, key.kid.as_deref(), keys.iter().map(|key| key.kid.as_str()), cx);
+        let secret = Secret::of(key.env, key.file, key.secret);
+        let material = material(&path, &secret, keys::key_wrong, cx);
         if let (Some(kid), Some(material)) = (kid, material) {
             keys.push(TokenKey { kid, material });
         }
@@ -89,7 +92,13 @@ fn token_keys(written: Vec<written::TokenKey>, cx: &mut Context<'_>) -> Vec<Toke
     keys
 }
 
-fn kid(path: &str, written: Option<&str>, before: &[TokenKey], cx: &mut Context<'_>) -> Option<String> {
+/// The name of the key at `path`, none of those of the keys `before` it.
+pub(super) fn kid<'k>(
+    path: &str,
+    written: Option<&str>,
+    mut before: impl Iterator<Item = &'k str>,
+    cx: &mut Context<'_>,
+) -> Option<String> {
     let path = join(path, "kid");
     let Some(kid) = written else {
         cx.missing(&path, "the key needs a name", "write `kid = \"2026-11\"`");
@@ -97,7 +106,7 @@ fn kid(path: &str, written: Option<&str>, before: &[TokenKey], cx: &mut Context<
     };
     if !names::is_name(kid) {
         cx.wrong(&path, "must be 1 to 64 of A-Z a-z 0-9 . _ -", "write the month, such as \"2026-11\"");
-    } else if before.iter().any(|key| key.kid == kid) {
+    } else if before.any(|other| other == kid) {
         cx.wrong(
             &path,
             "another key has this name",
@@ -107,8 +116,13 @@ fn kid(path: &str, written: Option<&str>, before: &[TokenKey], cx: &mut Context<
     Some(kid.to_owned())
 }
 
-fn material(path: &str, key: written::TokenKey, cx: &mut Context<'_>) -> Option<secrecy::SecretSlice<u8>> {
-    let secret = Secret::of(key.env, key.file, key.secret);
+/// The key at `path`; `wrong` says why a text cannot be one.
+pub(super) fn material(
+    path: &str,
+    secret: &Secret,
+    wrong: fn(&str, Mode) -> Option<keys::Wrong>,
+    cx: &mut Context<'_>,
+) -> Option<secrecy::SecretSlice<u8>> {
     if matches!(secret, Secret::Unclear) {
         if !["env", "file", "secret"].iter().any(|key| cx.is_unsure(&join(path, key))) {
             let help = "write `env = \"NAME\"` or `file = \"/run/secrets/wxgate_key\"` beside `kid`";
@@ -116,8 +130,8 @@ fn material(path: &str, key: written::TokenKey, cx: &mut Context<'_>) -> Option<
         }
         return None;
     }
-    let text = keys::read(path, &secret, cx)?;
-    if let Some((message, help)) = keys::key_wrong(text.expose_secret(), cx.mode) {
+    let text = keys::read(path, secret, cx)?;
+    if let Some((message, help)) = wrong(text.expose_secret(), cx.mode) {
         cx.wrong(path, message, help);
     }
     Some(text.expose_secret().as_bytes().to_vec().into())

@@ -141,6 +141,17 @@ const MEANINGS: &[(&str, &str)] = &[
         "`embedded` 使用的文件。省略时为 `wxgate.redb`。相对路径以主配置文件所在目录为准。网关启动时目录必须已经存在。",
     ),
     ("store.sessions_max", "最多同时保存的会话数；超过后拒绝登录，避免磁盘被写满。"),
+    (
+        "store.keys",
+        "加密 `embedded` 中每个 `session_key` 的密钥，至少一把，用 `wxgate keygen --alg aes256` 生成。第一把用于加密，所有密钥都可用于解密。轮换时把新密钥放在最前面，过了 `session.lifetime` 再移除旧密钥。密钥已不在的会话照常有效，只是没有了 `session_key`。`wxgate dev` 在没有给出密钥时，为本次运行生成一把。",
+    ),
+    (
+        "store.keys.kid",
+        "密钥的名字，与它加密的内容存在一起：1 到 64 个 `A-Z a-z 0-9 . _ -`。用过的名字不要再给另一把密钥。",
+    ),
+    ("store.keys.env", "保存密钥的环境变量名。"),
+    ("store.keys.file", "保存密钥的文件；相对路径以主配置文件所在目录为准。"),
+    ("store.keys.secret", "密钥本身。只有 `wxgate dev` 接受：配置文件太容易被复制或提交。"),
     ("wechat", "如何调用微信接口。"),
     (
         "wechat.base_urls",

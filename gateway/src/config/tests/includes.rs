@@ -121,7 +121,10 @@ fn a_config_loads_from_the_disk_of_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     let main = folder.path().join("wxgate.toml");
     std::fs::write(folder.path().join("key"), "Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e\n").unwrap();
-    let text = "version = 1\nendpoints.login = ''\ntoken.keys = [{ kid = 'a', file = 'key' }]\n";
+    std::fs::write(folder.path().join("store.key"), "9Zp6wq3mXn1YvT0bGk8sJd5hLr2cFa7eQu4iWo9xEyE=\n")
+        .unwrap();
+    let text = "version = 1\nendpoints.login = ''\ntoken.keys = [{ kid = 'a', file = 'key' }]\n\
+                store.keys = [{ kid = 'a', file = 'store.key' }]\n";
     std::fs::write(&main, text).unwrap();
     let checked = crate::config::load(&main, Mode::Normal).unwrap();
     let crate::config::Store::Embedded { path, .. } = checked.store else { panic!("{:?}", checked.store) };

@@ -29,6 +29,8 @@ upstream = "order"
 [[route]]
 path = "/goods/*"
 upstream = "oder"
+[store]
+kind = "memory"
 "#;
     let mistakes = load_with(text, Mode::Normal, &Vault::full()).unwrap_err();
     let expected = [
@@ -101,7 +103,7 @@ fn keys_that_do_not_exist() {
     is_wrong_as_marked("[server]\nttl = \"1h\" # <- server.ttl: unknown key");
     is_wrong_as_marked("[[route]]\npath = \"/\"\nupstraem = \"goods\" # <- route[0].upstraem: unknown key");
     is_wrong_as_marked(
-        "[store]\nredis = { env = \"REDIS_URL\" } # <- store.redis: Redis is not in this version",
+        "[store]\nkind = \"memory\"\nredis = { env = \"REDIS_URL\" } # <- store.redis: Redis is not in this version",
     );
     let help = |text: &str| load(text).unwrap_err().list.remove(0).help.unwrap();
     assert_eq!(help("[server]\nttl = \"1h\""), "`ttl` belongs under `[token]`");
@@ -157,18 +159,20 @@ fn values_that_are_missing() {
     let expected = [
         "1 version: `version` is missing",
         "1 token.keys: at least one signing key",
+        "1 store.keys: a file of sessions needs a key",
         "1 app: at least one app",
     ];
     assert!(
         told(&mistakes).iter().zip(expected).all(|(found, expected)| found.starts_with(expected)),
         "{mistakes}"
     );
-    assert_eq!(mistakes.list.len(), 3, "{mistakes}");
+    assert_eq!(mistakes.list.len(), 4, "{mistakes}");
 }
 
 #[test]
 fn no_app_is_needed_when_nobody_can_log_in() {
-    let text = "version = 1\nendpoints.login = \"\"\n[token]\nkeys = [{ kid = \"a\", env = \"KEY\" }]\n";
+    let text = "version = 1\nendpoints.login = \"\"\n[token]\nkeys = [{ kid = \"a\", env = \"KEY\" }]\n\
+                [store]\nkind = \"memory\"\n";
     load_with(text, Mode::Normal, &Vault::full()).unwrap();
 }
 
@@ -238,7 +242,7 @@ fn limits_that_make_no_sense() {
     is_wrong_as_marked(
         "[wechat]\nconcurrency = 0 # <- wechat.concurrency: must be from\ntimeout = \"0s\" # <- wechat.timeout: must be from\nconnect_timeout = \"0s\" # <- wechat.connect_timeout: must be from",
     );
-    is_wrong_as_marked("[store]\nsessions_max = 0 # <- store.sessions_max: must be from");
+    is_wrong_as_marked("[store]\nkind = \"memory\"\nsessions_max = 0 # <- store.sessions_max: must be from");
     is_wrong_as_marked(
         "[upstream.goods]\nservers = [\"a:1\"]\ntries = 0 # <- upstream.goods.tries: must be from 1 to 16\nidle_timeout = \"0s\" # <- upstream.goods.idle_timeout: must be",
     );
@@ -371,7 +375,9 @@ fn wechat_store_log_and_endpoints() {
         "[store]\nkind = \"memory\"\npath = \"x.redb\" # <- store.path: a store in memory has no file",
     );
     is_wrong_as_marked("[store]\nkind = \"redis\" # <- store.kind: expected one of \"memory\", \"embedded\"");
-    is_wrong_as_marked("[store]\npath = \"\" # <- store.path: not a path of a file");
+    is_wrong_as_marked(
+        "[store]\nkeys = [{ kid = \"a\", env = \"STORE_KEY\" }]\npath = \"\" # <- store.path: not a path of a file",
+    );
     is_wrong_as_marked("[log]\nlevel = \"inof\" # <- log.level: not a level");
     is_wrong_as_marked("[log]\nlevel = \"info,wxgate=loud\" # <- log.level: not a filter");
     is_wrong_as_marked("[endpoints]\nlogin = \"login\" # <- endpoints.login: a path starts with `/`");
@@ -379,4 +385,50 @@ fn wechat_store_log_and_endpoints() {
     is_wrong_as_marked(
         "[endpoints]\nlogout = \"/login\" # <- endpoints.logout: two endpoints have the same path",
     );
+}
+
+#[test]
+fn keys_of_the_store() {
+    is_wrong_as_marked("[store] # <- store.keys: a file of sessions needs a key\nkind = \"embedded\"");
+    is_wrong_as_marked(
+        "[store]\nkind = \"memory\"\nkeys = [{ kid = \"a\", env = \"STORE_KEY\" }] # <- store.keys: a store in memory seals",
+    );
+    for (keys, wrong) in [
+        ("{ env = \"STORE_KEY\" }", "[0].kid: the key needs a name"),
+        ("{ kid = \"a/b\", env = \"STORE_KEY\" }", "[0].kid: must be 1 to 64"),
+        ("{ kid = \"a\" }", "[0]: name exactly one place of the key"),
+        ("{ kid = \"a\", env = \"NOT_SET\" }", "[0]: the environment variable `NOT_SET` is not set"),
+        ("{ kid = \"a\", env = \"KEY\" }", "[0]: this key signs tokens"),
+        ("{ kid = \"a\", env = \"SHOP_SECRET\" }", "[0]: a key in hex needs 64 digits"),
+        ("{ kid = \"a\", file = \"/run/zeros\" }", "[0]: the key is a repeated pattern"),
+        ("{ kid = \"a\", file = \"/run/zeros64\" }", "[0]: the key is a pattern"),
+        ("{ kid = \"a\", file = \"/run/short\" }", "[0]: a key that seals is 32 random bytes"),
+        (
+            "{ kid = \"a\", env = \"STORE_KEY\" }, { kid = \"a\", env = \"STORE_KEY\" }",
+            "[1].kid: another key has this name",
+        ),
+    ] {
+        let text = completed(&format!("[store]\nkeys = [{keys}]\n"));
+        let vault = Vault::full()
+            .with_file("/run/zeros", &"0".repeat(64), 0o600)
+            .with_file("/run/zeros64", &format!("{}=", "A".repeat(43)), 0o600)
+            .with_file("/run/short", "q7Jm0m8YQ4yqk0Pq3mQ5", 0o600);
+        let mistakes = load_with(&text, Mode::Normal, &vault).unwrap_err();
+        let told = told(&mistakes);
+        assert!(told.len() == 1 && told[0].starts_with(&format!("3 store.keys{wrong}")), "{keys}: {told:?}");
+    }
+}
+
+#[test]
+fn a_store_without_a_key_is_told_what_to_run() {
+    let text = completed("[store]\npath = \"x.redb\"\n");
+    let mistakes = load_with(&text, Mode::Normal, &Vault::full()).unwrap_err().to_string();
+    for part in [
+        "store.keys: a file of sessions needs a key that seals `session_key` in it",
+        "run `wxgate keygen --alg aes256 --out /etc/wxgate/store.key`",
+        "`keys = [{ kid = \"2026-11\", file = \"/etc/wxgate/store.key\" }]` under `[store]`",
+    ] {
+        assert!(mistakes.contains(part), "{part} is not in {mistakes}");
+    }
+    load_with(&text, Mode::Dev, &Vault::full()).unwrap();
 }

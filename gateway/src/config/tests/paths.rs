@@ -3,8 +3,10 @@
 use super::{Vault, completed, load, load_with};
 use crate::config::Mode;
 
+const KEYS: &str = "keys = [{ kid = \"a\", env = \"STORE_KEY\" }]\n";
+
 fn warnings(path: &std::path::Path) -> Vec<String> {
-    load(&format!("[store]\npath = {path:?}\n")).unwrap().warnings
+    load(&format!("[store]\npath = {path:?}\n{KEYS}")).unwrap().warnings
 }
 
 #[test]
@@ -23,6 +25,6 @@ fn a_store_without_its_folder_is_a_warning() {
 
 #[test]
 fn a_store_beside_the_config_has_its_folder() {
-    let text = completed("[store]\nkind = \"embedded\"\n");
+    let text = completed(&format!("[store]\nkind = \"embedded\"\n{KEYS}"));
     assert_eq!(load_with(&text, Mode::Normal, &Vault::full()).unwrap().warnings, [""; 0]);
 }

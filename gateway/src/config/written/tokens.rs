@@ -94,12 +94,32 @@ pub(crate) struct Store {
     pub(crate) path: Option<String>,
     /// Sessions kept at once; a login beyond that is refused, so that logins cannot fill the disk.
     pub(crate) sessions_max: u64,
+    /// The keys that seal each `session_key` in the embedded store, which needs at least one: `wxgate keygen --alg aes256`
+    /// makes it. The first seals, all open: put a new key in front, and remove the old one when `session.lifetime` has passed.
+    /// A session whose key is gone goes on, without its `session_key`. `wxgate dev` makes a key for its run where none is
+    /// given.
+    pub(crate) keys: Vec<StoreKey>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kind: StoreKind::Embedded, path: None, sessions_max: 1_000_000 }
+        Self { kind: StoreKind::Embedded, path: None, sessions_max: 1_000_000, keys: Vec::new() }
     }
+}
+
+/// One of `store.keys`: its name, and exactly one of `env`, `file` and `secret`. It is 32 random bytes, in base64 or in hex.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreKey {
+    /// The key's name beside what it sealed: 1 to 64 of `A-Z a-z 0-9 . _ -`. Never give a name to a second key.
+    pub(crate) kid: Option<String>,
+    /// The environment variable that holds the key.
+    pub(crate) env: Option<String>,
+    /// The file that holds the key; a relative path counts from the folder of the main config file.
+    pub(crate) file: Option<String>,
+    /// The key itself. Only `wxgate dev` accepts it: a config file is copied and committed too easily.
+    #[schemars(with = "Option<String>")]
+    pub(crate) secret: Option<Plain>,
 }
 
 /// `store.kind`.

@@ -1,6 +1,7 @@
 //! What must hold of every set of headers.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
 
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -54,7 +55,7 @@ pub fn headers(data: &[u8]) {
     };
     forget_spelling(&mut request);
     remove_token(&mut request, &sources);
-    injector.request(&mut request, caller.as_ref(), provenance(who));
+    injector.request(&mut request, caller.as_ref(), None, provenance(who));
     let mut wire = Vec::new();
     request.header_to_h1_wire(&mut wire);
     let sent: Vec<_> =
@@ -83,6 +84,7 @@ fn injector() -> Injector {
         source: name("x-wx-source"),
         env: name("x-wx-env"),
         env_value: Some("prod".into()),
+        assertion: name("x-wx-assertion"),
         also_protected: vec![name(ALSO)],
     };
     Injector::new(&identity).expect("an injector")
@@ -96,6 +98,8 @@ fn caller(who: u8) -> Option<Prepared> {
         appid: value("wx1111111111111111"),
         openid: value("oOpen"),
         unionid,
+        successor: OnceLock::new(),
+        assertions: Mutex::default(),
     })
 }
 
