@@ -43,16 +43,11 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
         "a user may have several sessions, and a new login ends no other; `store.sessions_max` bounds them all together",
     ),
     ("I06", "there are no cookies: a page of another origin has no credential to ride on"),
-    ("J15", "not built yet: reload while running; a config is read once, at start"),
     ("J17", "not built yet: an upgrade without a pause; at SIGTERM running requests finish before the end"),
     ("J18", "not built yet: a list of sessions on the private listener"),
     (
         "K03",
         "clients are not asked for a certificate: there is no policy that a spelling of the name could avoid",
-    ),
-    (
-        "K08",
-        "not built yet: certificates are read at the start only; a key that does not fit does not start (K06)",
     ),
     ("K11", "services are reached without TLS: an upstream has no setting for it"),
     ("L15", "no route, rewrite or rule of the config is a regular expression"),
@@ -69,6 +64,18 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
 
 /// Cases whose tests stand beside the code: what is held, and the file and function that hold it.
 const HELD_ELSEWHERE: &[(&str, &str, &str, &str)] = &[
+    (
+        "J15",
+        "a config that changes a hundred times under load fails no request, and a wrong one leaves the last good one in force",
+        "tests/reload.rs",
+        "a_hundred_changes_under_load_fail_no_request",
+    ),
+    (
+        "K08",
+        "a renewed certificate is shown to new connections without a restart, and those that are open stay so",
+        "tests/reload.rs",
+        "a_new_certificate_is_shown_to_new_connections",
+    ),
     (
         "B19",
         "a user id that WeChat gives is refused if it holds anything that could not stand in a header as it is",

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret as _;
 
 use super::{Context, keys, tokens};
@@ -69,7 +70,10 @@ fn store_keys(
         let secret = Secret::of(key.env, key.file, key.secret);
         let material = tokens::material(&path, &secret, keys::seal_key_wrong, cx);
         let (Some(kid), Some(material)) = (kid, material) else { continue };
-        if token_keys.iter().any(|key| key.material.expose_secret() == material.expose_secret()) {
+        let same = |key: &TokenKey| {
+            verify_slices_are_equal(key.material.expose_secret(), material.expose_secret()).is_ok()
+        };
+        if token_keys.iter().any(same) {
             let help = "make another one: wxgate keygen --alg aes256";
             cx.wrong(&path, "this key signs tokens: a key has one purpose", help);
         }
