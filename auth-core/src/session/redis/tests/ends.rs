@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::super::RedisStore;
 use super::servers::{DEADLINE, PACE, Server, settings, store};
 use crate::Sid;
-use crate::session::tests::{NOW, sid};
+use crate::session::tests::{NOW, session, sid};
 use crate::session::{Ended, News, SessionStore};
 
 fn ended(number: u8) -> Ended {
@@ -57,10 +57,17 @@ async fn an_end_is_heard_on_another_node_within_a_second() {
     assert_eq!(next(&mut news).await, News::Ended(ended(7)));
 }
 
+/// A store that reads the log anew after a reconnect, and otherwise not while a test runs.
+fn patient(server: &Server) -> RedisStore {
+    let mut patient = settings(&server.url());
+    patient.reread = Duration::from_secs(3600);
+    store(&patient, NOW)
+}
+
 #[tokio::test]
 async fn an_end_made_while_a_node_was_cut_off_is_learnt() {
     let server = Server::start(&[]);
-    let (here, there) = (server.store(NOW), server.store(NOW));
+    let (here, there) = (server.store(NOW), patient(&server));
     let mut news = there.subscribe().unwrap();
     missed(&mut news).await;
     for number in 1..=10 {
@@ -85,7 +92,7 @@ async fn an_end_that_was_never_published_is_learnt_all_the_same() {
 #[tokio::test]
 async fn ends_that_redis_lost_are_written_again() {
     let mut server = Server::start(&[]);
-    let (here, there) = (server.store(NOW), server.store(NOW));
+    let (here, there) = (patient(&server), patient(&server));
     let (mut here_news, mut there_news) = (here.subscribe().unwrap(), there.subscribe().unwrap());
     missed(&mut here_news).await;
     missed(&mut there_news).await;
@@ -102,8 +109,37 @@ async fn ends_that_redis_lost_are_written_again() {
         assert!(Instant::now() < end, "{:?}", late.ended(NOW).await);
         tokio::time::sleep(PACE).await;
     }
-    late.put(crate::session::tests::session(2)).await.unwrap();
+    late.put(session(2)).await.unwrap();
     assert!(late.get(sid(2), NOW).await.unwrap().is_none(), "the end stands beside the session too");
+}
+
+#[tokio::test]
+async fn ends_that_redis_lost_unnoticed_are_written_again_in_time() {
+    let server = Server::start(&[]);
+    let mut watchful = settings(&server.url());
+    watchful.reread = Duration::from_millis(100);
+    let here = store(&watchful, NOW);
+    let mut news = here.subscribe().unwrap();
+    missed(&mut news).await;
+    here.end(ended(1)).await.unwrap();
+    server.cli(&["FLUSHALL"]);
+    let end = Instant::now() + DEADLINE;
+    while server.store(NOW).ended(NOW).await.unwrap() != [ended(1)] {
+        assert!(Instant::now() < end, "the end stays lost");
+        missed(&mut news).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_a_failover_brought_back_stays_ended() {
+    let server = Server::start(&[]);
+    let store = server.store(NOW);
+    store.put(session(1)).await.unwrap();
+    let key = format!("wxg:{{{}}}", sid(1));
+    let record = server.cli(&["GET", &key]);
+    store.end(ended(1)).await.unwrap();
+    server.cli(&["SET", &key, &record]);
+    assert!(store.get(sid(1), NOW).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -60,6 +60,30 @@ async fn a_failover_is_followed_and_loses_no_end() {
 }
 
 #[tokio::test]
+async fn a_master_that_steps_down_costs_no_command() {
+    let (old, new) = (Server::start(&[]), Server::start(&[]));
+    let sentinel = Server::sentinel(old.port, 1, "");
+    let store = store(&settings(&format!("redis-sentinel://127.0.0.1:{}/shop", sentinel.port)), NOW);
+    store.check().await.unwrap();
+    let port = new.port.to_string();
+    sentinel.cli(&["SENTINEL", "REMOVE", "shop"]);
+    sentinel.cli(&["SENTINEL", "MONITOR", "shop", "127.0.0.1", &port, "1"]);
+    old.cli(&["REPLICAOF", "127.0.0.1", &port]);
+    store.put(session(1)).await.unwrap();
+    assert_eq!(new.cli(&["EXISTS", &format!("wxg:{{{}}}", session(1).sid)]), "1");
+}
+
+#[tokio::test]
+async fn a_replica_that_a_sentinel_names_is_not_taken_for_a_master() {
+    let master = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = Server::sentinel(replica.port, 1, "");
+    let store = store(&settings(&format!("redis-sentinel://127.0.0.1:{}/shop", sentinel.port)), NOW);
+    let why = store.check().await.unwrap_err().to_string();
+    assert!(why.contains("a replica"), "{why}");
+}
+
+#[tokio::test]
 async fn what_no_sentinel_knows_is_said() {
     let master = Server::start(&[]);
     let sentinel = Server::sentinel(master.port, 1, "");
