@@ -26,6 +26,17 @@
 //! A user's index is written before the session, and both before `Ok`: no session that anybody has a token for is missing
 //! in it. It may name sessions that are gone; reading filters them.
 //!
+//! # Rights
+//!
+//! A user of Redis for the gateways alone needs no more than
+//!
+//! ```text
+//! ACL SETUSER gateway on >PASSWORD ~wxg:* &wxg:* -@all +eval +get +mget +set +del +exists +pexpire +pttl +zadd +zrem
+//!     +zrange +zscan +zremrangebyscore +publish +subscribe +unsubscribe +ping +select +info|memory +role
+//! ```
+//!
+//! and in a cluster `+cluster|slots +asking` on top.
+//!
 //! # Durability
 //!
 //! `Ok` means that the master has the change, no more. What a master loses with its last second (`appendfsync everysec`),

@@ -204,7 +204,8 @@ async fn within<T>(
 }
 
 fn login(login: &Login) -> RedisConnectionInfo {
-    let mut info = RedisConnectionInfo::default().set_lib_name("wxgate", env!("CARGO_PKG_VERSION"));
+    // Not the name of the client: a user with few rights may not tell it, and Redis would log that.
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
     if let Some(user) = login.user() {
         info = info.set_username(user);
     }

@@ -22,6 +22,15 @@ fn digest(code: &str) -> CodeDigest {
     CodeDigest::of(&app, &LoginCode::parse(code).unwrap())
 }
 
+/// What a user of Redis needs, as the head of [`super`] has it.
+fn rights() -> Vec<&'static str> {
+    let head = include_str!("../redis.rs");
+    let rule = head.split("on >PASSWORD").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let words: Vec<_> = rule.split_whitespace().filter(|word| *word != "//!").collect();
+    assert!(words.contains(&"+eval"), "{words:?}");
+    words
+}
+
 /// The sessions as numbers.
 fn numbers(sessions: &[LoginSession]) -> Vec<u8> {
     sessions.iter().map(|session| session.sid.as_bytes()[0]).collect()

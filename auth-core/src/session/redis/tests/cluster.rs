@@ -6,8 +6,9 @@ use std::time::Instant;
 use futures_util::future::join_all;
 
 use super::super::RedisStore;
+use super::ends::missed;
 use super::servers::{DEADLINE, Server, settings, store};
-use super::{HOUR, digest};
+use super::{HOUR, digest, rights};
 use crate::Sid;
 use crate::session::tests::{NOW, session};
 use crate::session::{Claim, Ended, LoginSession, News, SessionStore};
@@ -52,13 +53,17 @@ async fn all_there(store: &RedisStore, numbers: std::ops::Range<u128>) {
 #[tokio::test]
 async fn sessions_live_on_all_nodes_and_follow_their_slots() {
     let (nodes, url) = cluster();
+    let more = ["+cluster|slots", "+asking"];
+    let rule = [&["ACL", "SETUSER", "gateway", "on", ">hunter2"], &rights()[..], &more].concat();
+    nodes.iter().for_each(|node| assert_eq!(node.cli(&rule), "OK"));
+    let url = url.replace("://", "://gateway:hunter2@");
     // One of the nodes is enough to find the others.
     let (here, there) = (
         store(&settings(&url), NOW),
-        store(&settings(&format!("redis-cluster://127.0.0.1:{}", nodes[2].port)), NOW),
+        store(&settings(&format!("redis-cluster://gateway:hunter2@127.0.0.1:{}", nodes[2].port)), NOW),
     );
     let mut news = there.subscribe().unwrap();
-    assert_eq!(news.recv().await, Some(News::Missed));
+    missed(&mut news).await;
     for session in (0..60).map(numbered) {
         here.put(session).await.unwrap();
     }

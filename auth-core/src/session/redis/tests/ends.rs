@@ -15,11 +15,11 @@ fn ended(number: u8) -> Ended {
     Ended { sid: sid(number), until: NOW + 3600 }
 }
 
-async fn next(news: &mut Receiver<News>) -> News {
+pub(super) async fn next(news: &mut Receiver<News>) -> News {
     timeout(DEADLINE, news.recv()).await.expect("news in time").expect("it listens")
 }
 
-async fn missed(news: &mut Receiver<News>) {
+pub(super) async fn missed(news: &mut Receiver<News>) {
     while next(news).await != News::Missed {}
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::ends::missed;
 use super::servers::{DEADLINE, PACE, Server, settings, store};
 use crate::Sid;
 use crate::session::tests::{NOW, session};
@@ -21,7 +22,7 @@ async fn a_failover_is_followed_and_loses_no_end() {
     let url = format!("redis-sentinel://{}/shop", hosts.join(","));
     let (here, there) = (store(&settings(&url), NOW), store(&settings(&url), NOW));
     let (mut news, _here_news) = (there.subscribe().unwrap(), here.subscribe().unwrap());
-    assert_eq!(news.recv().await, Some(News::Missed));
+    missed(&mut news).await;
     here.put(session(1)).await.unwrap();
 
     let ended = |number: u128| Ended { sid: Sid::from_bytes(number.to_be_bytes()), until: NOW + 3600 };

@@ -4,9 +4,10 @@ use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
+use super::ends::missed;
 use super::servers::{Server, free_port, settings, store};
+use crate::session::SessionStore;
 use crate::session::tests::{NOW, session, sid};
-use crate::session::{News, SessionStore};
 
 fn root() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -45,7 +46,7 @@ async fn tls_is_spoken_with_a_server_whose_root_is_trusted() {
     let mut news = two.subscribe().unwrap();
     one.put(session(1)).await.unwrap();
     assert!(two.get(sid(1), NOW).await.unwrap().is_some());
-    assert_eq!(news.recv().await, Some(News::Missed));
+    missed(&mut news).await;
 
     for roots in [None, Some(stranger.pem().into_bytes())] {
         let mut doubting = settings(&format!("rediss://127.0.0.1:{port}"));

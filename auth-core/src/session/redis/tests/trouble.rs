@@ -1,12 +1,16 @@
 //! Redis is away, slow, full, read-only, or wants a password.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use super::super::{RedisStore, StoreError};
+use super::ends::{missed, next};
 use super::servers::{DEADLINE, PACE, Server, settings, store};
-use super::{HOUR, digest};
+use super::{HOUR, digest, rights};
 use crate::session::tests::{NOW, session, sid};
-use crate::session::{Ended, SessionStore};
+use crate::session::{Claim, Ended, News, SessionStore};
 
 /// What a check says, when it says what is wrong.
 async fn wrong(store: &RedisStore) -> String {
@@ -37,6 +41,42 @@ async fn a_password_opens_and_is_never_shown() {
         assert!(why.to_string().contains(code), "{login}: {why}");
         let shown = format!("{why} {why:?} {refused:?} {:?}", settings(&url(login)));
         assert!(!shown.contains("hunter2") && !shown.contains("swordfish"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_with_few_rights_is_enough() {
+    let server = Server::start(&[]);
+    let rule = [&["ACL", "SETUSER", "gateway", "on", ">hunter2"], &rights()[..]].concat();
+    server.cli(&rule);
+    let url = |password| format!("redis://gateway:{password}@127.0.0.1:{}/0", server.port);
+    let store = store(&settings(&url("hunter2")), NOW);
+    let mut news = store.subscribe().unwrap();
+    missed(&mut news).await;
+    let one = session(1);
+    store.check().await.unwrap();
+    store.put(one.clone()).await.unwrap();
+    assert_eq!(store.of_user(&one.app, &one.openid, NOW, 9).await.unwrap().len(), 1);
+    assert_eq!(store.claim(digest("code-one"), NOW, HOUR).await.unwrap(), Claim::Yours);
+    store.settle(digest("code-one"), None, HOUR).await.unwrap();
+    store.settle(digest("code-one"), Some(sid(1)), HOUR).await.unwrap();
+    store.end(Ended { sid: sid(1), until: NOW }).await.unwrap();
+    while !matches!(next(&mut news).await, News::Ended(_)) {}
+    assert_eq!(store.ended(NOW).await.unwrap().len(), 1);
+    assert_eq!(store.sweep(NOW + 1, 9).await.unwrap(), 1);
+    assert_eq!(server.cli(&["ACL", "LOG"]), "", "nothing was refused");
+    server.cli(&["ACL", "SETUSER", "gateway", "-zadd"]);
+    let why = store.put(session(2)).await.unwrap_err().to_string();
+    assert!(why.contains("NOPERM") || why.contains("ERR"), "{why}");
+}
+
+#[tokio::test]
+async fn a_redis_that_may_evict_is_warned_of() {
+    for (policy, warned) in [("allkeys-lru", true), ("noeviction", false)] {
+        let server = Server::start(&["--maxmemory", "100mb", "--maxmemory-policy", policy]);
+        let store = server.store(NOW);
+        store.inner.warn_of_eviction().await;
+        assert_eq!(store.inner.warned_of_eviction.load(Ordering::Relaxed), warned, "{policy}");
     }
 }
 
@@ -79,7 +119,8 @@ async fn a_redis_that_stands_still_costs_no_more_than_the_limit() {
     server.signal("-STOP");
     let began = Instant::now();
     let asked = (0..50).map(|_| store.check());
-    let answers = futures_util::future::join_all(asked).await;
+    let answers = futures_util::future::join_all(asked);
+    let answers = timeout(DEADLINE, answers).await.expect("each has a limit");
     assert!(answers.iter().all(Result::is_err));
     assert!(wrong(&store).await.contains("did not answer"));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
