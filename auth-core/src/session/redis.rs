@@ -1,4 +1,4 @@
-//! Sessions in Redis or Valkey (6.2 or newer; for Valkey any version), for several nodes at once: one server, Sentinel,
+//! Sessions in Redis (6.2 or newer, tested with 7.0) or Valkey, for several nodes at once: one server, Sentinel,
 //! or Cluster. How the address is written is told at [`RedisAddress`].
 //!
 //! # The keys
