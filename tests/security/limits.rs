@@ -1,5 +1,7 @@
 //! Group L: what one client may take of time, memory and connections.
 
+use std::collections::BTreeSet;
+
 use super::case;
 use super::framing::{LAST, statuses};
 use crate::harness::gateway::ROUTES;
@@ -155,7 +157,7 @@ async fn what_clients_make_up_becomes_no_metric() {
     let (gateway, _recorder) = Gateway::before_recorder().await;
     let series = async || {
         let metrics = gateway.metrics().await;
-        metrics.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<Vec<_>>()
+        metrics.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let ask = async |n: usize| {
         let requests = [
@@ -170,7 +172,11 @@ async fn what_clients_make_up_becomes_no_metric() {
         }
     };
     ask(0).await;
-    let before = series().await;
+    // A request is counted when its answer is out.
+    let mut before = series().await;
+    while !before.iter().any(|series| series.contains("status=\"400\"")) {
+        before = series().await;
+    }
     for n in 1..100 {
         ask(n).await;
     }
