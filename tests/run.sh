@@ -40,6 +40,8 @@ nodejs command -v node
 npm command -v npm
 python3 command -v python3
 python3-venv python3 -c 'import venv, ensurepip'
+redis-server command -v redis-server
+redis-tools command -v redis-cli
 PACKAGES
 }
 

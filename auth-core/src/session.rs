@@ -5,12 +5,14 @@ mod seal;
 
 mod memory;
 mod embedded;
+mod redis;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use embedded::{EmbeddedError, EmbeddedStore};
 pub use memory::MemoryStore;
 pub use nodes::{Claim, CodeDigest, News};
+pub use redis::{RedisAddress, RedisAddressError, RedisError, RedisSettings, RedisStore};
 pub use seal::{Seal, SealKey, SealKeyError, Unreadable, generate_seal_key};
 
 use std::time::Duration;

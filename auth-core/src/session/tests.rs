@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::redis::tests::servers::Server;
 use super::{
     Claim, CodeDigest, EmbeddedStore, Ended, LoginSession, MemoryStore, Seal, SessionStore, StoreError,
 };
 use crate::{AppId, LoginCode, OpenId, SessionKey, Sid, UnionId};
 
 /// A moment after the year 2001, in Unix seconds.
-const NOW: u64 = 1_000_000_000;
+pub(super) const NOW: u64 = 1_000_000_000;
 
 /// A store and what must live as long as it.
 struct Opened {
     store: Arc<dyn SessionStore>,
-    _kept_alive: Option<tempfile::TempDir>,
+    _kept_alive: Option<Box<dyn std::any::Any>>,
 }
 
 /// A way to open an empty store for so many sessions.
@@ -28,7 +29,14 @@ fn embedded(sessions_max: u64) -> Opened {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sessions.redb");
     let store = EmbeddedStore::open(path, sessions_max, Seal::ephemeral()).unwrap();
-    Opened { store: Arc::new(store), _kept_alive: Some(directory) }
+    Opened { store: Arc::new(store), _kept_alive: Some(Box::new(directory)) }
+}
+
+/// Redis counts no sessions: how many it takes is set there, in bytes.
+fn redis(_: u64) -> Opened {
+    let server = Server::start(&[]);
+    let store = Arc::new(server.store(NOW));
+    Opened { store, _kept_alive: Some(Box::new(server)) }
 }
 
 pub(super) fn sid(number: u8) -> Sid {
@@ -52,14 +60,20 @@ pub(super) fn key_of(session: &LoginSession) -> Option<&str> {
     session.session_key.as_ref().map(SessionKey::expose)
 }
 
-/// Runs each function, which takes a way to open a store, over every kind of store.
+/// Runs each function, which takes a way to open a store, over every kind of store; what stands behind `of one node`,
+/// over those that count their sessions and remove them.
 macro_rules! every_store {
-    ($($sentence:ident)*) => {
+    ($($sentence:ident)* ; of one node $($counted:ident)*) => {
         mod memory_store {
             $(#[tokio::test] async fn $sentence() { super::$sentence(super::memory).await })*
+            $(#[tokio::test] async fn $counted() { super::$counted(super::memory).await })*
         }
         mod embedded_store {
             $(#[tokio::test] async fn $sentence() { super::$sentence(super::embedded).await })*
+            $(#[tokio::test] async fn $counted() { super::$counted(super::embedded).await })*
+        }
+        mod redis_store {
+            $(#[tokio::test] async fn $sentence() { super::$sentence(super::redis).await })*
         }
     };
 }
@@ -73,16 +87,17 @@ every_store! {
     an_end_is_remembered_through_its_last_second
     of_two_ends_the_later_counts
     a_session_put_again_lives_by_its_new_expiry
-    a_full_store_says_so_and_takes_what_it_has_already
-    a_full_store_makes_room_from_what_expired
-    an_end_is_taken_when_the_store_is_full
-    a_sweep_removes_what_has_passed_and_no_more_than_it_may
     a_store_shows_no_user_and_no_key
     a_session_without_a_readable_key_is_kept_too
     the_sessions_of_a_user_are_found_the_newest_first
     the_sessions_of_a_user_across_apps_are_found_the_newest_first
     only_sessions_that_live_are_found
     a_session_put_again_is_found_once_and_where_it_belongs
+    ; of one node
+    a_full_store_says_so_and_takes_what_it_has_already
+    a_full_store_makes_room_from_what_expired
+    an_end_is_taken_when_the_store_is_full
+    a_sweep_removes_what_has_passed_and_no_more_than_it_may
     a_swept_session_is_not_found
     a_store_of_one_node_leaves_codes_to_it_and_has_no_news
 }

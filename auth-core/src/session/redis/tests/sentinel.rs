@@ -1,0 +1,111 @@
+//! A master, its replica, and three Sentinels that watch them.
+
+use std::time::Instant;
+
+use super::ends::missed;
+use super::servers::{DEADLINE, PACE, Server, settings, store};
+use crate::Sid;
+use crate::session::tests::{NOW, session};
+use crate::session::{Ended, News, SessionStore};
+
+#[tokio::test]
+async fn a_failover_is_followed_and_loses_no_end() {
+    let mut master = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    replica.wait_for("MASTER <-> REPLICA sync: Finished with success");
+    let sentinels: Vec<_> = (0..3).map(|_| Server::sentinel(master.port, 2, "")).collect();
+    for sentinel in &sentinels {
+        sentinel.wait_for("+slave slave");
+        sentinel.wait_for_times("+sentinel sentinel", 2);
+    }
+    let hosts: Vec<_> = sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
+    let url = format!("redis-sentinel://{}/shop", hosts.join(","));
+    let (here, there) = (store(&settings(&url), NOW), store(&settings(&url), NOW));
+    let (mut news, _here_news) = (there.subscribe().unwrap(), here.subscribe().unwrap());
+    missed(&mut news).await;
+    here.put(session(1)).await.unwrap();
+
+    let ended = |number: u128| Ended { sid: Sid::from_bytes(number.to_be_bytes()), until: NOW + 3600 };
+    let mut made = Vec::new();
+    for number in 0..10 {
+        here.end(ended(number)).await.unwrap();
+        made.push(ended(number));
+    }
+    master.kill();
+    // Commands run on; what fails is tried again later, as a node does.
+    let (mut number, mut failed, began) = (10, 0, Instant::now());
+    while made.len() < 20 {
+        assert!(began.elapsed() < DEADLINE, "no master for {:?}", began.elapsed());
+        match here.end(ended(number)).await {
+            Ok(()) => made.push(ended(number)),
+            Err(_) => failed += 1,
+        }
+        number += 1;
+        tokio::time::sleep(PACE).await;
+    }
+    println!("after the master's death {failed} commands failed, for {:?}", began.elapsed());
+    here.check().await.unwrap();
+    let mut news_of = Vec::new();
+    while !made.iter().all(|end| news_of.contains(end)) {
+        assert!(began.elapsed() < DEADLINE, "heard of {} of {}", news_of.len(), made.len());
+        match tokio::time::timeout(DEADLINE, news.recv()).await.unwrap().unwrap() {
+            News::Ended(end) => news_of.push(end),
+            News::Missed => news_of.extend(there.ended(NOW).await.unwrap_or_default()),
+        }
+    }
+
+    // The old master comes back as what it was, and is not believed.
+    master.restart();
+    here.put(session(9)).await.unwrap();
+    assert!(replica.cli(&["EXISTS", &format!("wxg:{{{}}}", session(9).sid)]) == "1");
+}
+
+#[tokio::test]
+async fn a_master_that_steps_down_costs_no_command() {
+    let (old, new) = (Server::start(&[]), Server::start(&[]));
+    let sentinel = Server::sentinel(old.port, 1, "");
+    let store = store(&settings(&format!("redis-sentinel://127.0.0.1:{}/shop", sentinel.port)), NOW);
+    store.check().await.unwrap();
+    let port = new.port.to_string();
+    sentinel.cli(&["SENTINEL", "REMOVE", "shop"]);
+    sentinel.cli(&["SENTINEL", "MONITOR", "shop", "127.0.0.1", &port, "1"]);
+    old.cli(&["REPLICAOF", "127.0.0.1", &port]);
+    store.put(session(1)).await.unwrap();
+    assert_eq!(new.cli(&["EXISTS", &format!("wxg:{{{}}}", session(1).sid)]), "1");
+}
+
+#[tokio::test]
+async fn a_replica_that_a_sentinel_names_is_not_taken_for_a_master() {
+    let master = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = Server::sentinel(replica.port, 1, "");
+    let store = store(&settings(&format!("redis-sentinel://127.0.0.1:{}/shop", sentinel.port)), NOW);
+    let why = store.check().await.unwrap_err().to_string();
+    assert!(why.contains("a replica"), "{why}");
+}
+
+#[tokio::test]
+async fn what_no_sentinel_knows_is_said() {
+    let master = Server::start(&[]);
+    let sentinel = Server::sentinel(master.port, 1, "");
+    let other = store(&settings(&format!("redis-sentinel://127.0.0.1:{}/other", sentinel.port)), NOW);
+    let why = other.check().await.unwrap_err().to_string();
+    assert!(why.contains("that name is not known"), "{why}");
+    let dead = super::servers::free_port();
+    let url = format!("redis-sentinel://127.0.0.1:{dead},127.0.0.1:{}/shop", sentinel.port);
+    store(&settings(&url), NOW).check().await.unwrap();
+}
+
+#[tokio::test]
+async fn sentinels_may_have_a_password_of_their_own() {
+    let master = Server::start(&["--requirepass", "of-redis"]);
+    let sentinel =
+        Server::sentinel(master.port, 1, "sentinel auth-pass shop of-redis\nrequirepass of-sentinel");
+    let url = format!("redis-sentinel://:of-redis@127.0.0.1:{}/shop", sentinel.port);
+    let why = store(&settings(&url), NOW).check().await.unwrap_err();
+    assert!(!format!("{why} {why:?}").contains("of-redis"), "{why}");
+    let url = format!("{url}?db=2&sentinel_password=of-sentinel");
+    store(&settings(&url), NOW).put(session(1)).await.unwrap();
+    let keys = master.cli(&["-a", "of-redis", "--no-auth-warning", "-n", "2", "DBSIZE"]);
+    assert_eq!(keys, "3");
+}
