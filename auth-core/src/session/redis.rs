@@ -24,7 +24,7 @@
 //! Out of memory, a login fails and an end is still taken.
 //!
 //! A user's index is written before the session, and both before `Ok`: no session that anybody has a token for is missing
-//! in it. It may name sessions that are gone; reading filters them.
+//! in it. It may name sessions that are gone or another's; reading filters them.
 //!
 //! # Rights
 //!
@@ -250,7 +250,8 @@ impl SessionStore for RedisStore {
         now: u64,
         limit: usize,
     ) -> Result<Vec<LoginSession>, StoreError> {
-        self.inner.of_index(self.inner.keys.user(app, openid), now, limit).await.map_err(Into::into)
+        let belongs = |session: &LoginSession| session.app == *app && session.openid == *openid;
+        self.inner.of_index(self.inner.keys.user(app, openid), belongs, now, limit).await.map_err(Into::into)
     }
 
     async fn of_unionid(
@@ -259,7 +260,8 @@ impl SessionStore for RedisStore {
         now: u64,
         limit: usize,
     ) -> Result<Vec<LoginSession>, StoreError> {
-        self.inner.of_index(self.inner.keys.unionid(unionid), now, limit).await.map_err(Into::into)
+        let belongs = |session: &LoginSession| session.unionid.as_ref() == Some(unionid);
+        self.inner.of_index(self.inner.keys.unionid(unionid), belongs, now, limit).await.map_err(Into::into)
     }
 
     /// # Panics
@@ -397,13 +399,28 @@ impl Inner {
         Ok(ended)
     }
 
-    async fn of_index(&self, index: String, now: u64, limit: usize) -> Result<Vec<LoginSession>, RedisError> {
+    /// The sessions of an index that belong there, each once: put again, a session may stand in it twice, or have gone to
+    /// another.
+    async fn of_index(
+        &self,
+        index: String,
+        belongs: impl Fn(&LoginSession) -> bool + Send + Sync,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<LoginSession>, RedisError> {
         let mut range = cmd("ZRANGE");
         range.arg(index).arg(format!("({now}")).arg("+inf").arg("BYSCORE");
         let members: Vec<String> = self.link.ask(&range).await?;
         let mut sids: Vec<(u64, Sid)> = members.iter().filter_map(|member| read_member(member)).collect();
         sids.sort_unstable_by(|one, other| other.cmp(one));
-        let sessions = stream::iter(sids).map(|(_, sid)| self.get(sid, now)).buffered(AT_ONCE);
+        let entry = |(logged_in_at, sid)| {
+            let belongs = &belongs;
+            async move {
+                let session = self.get(sid, now).await?;
+                Ok(session.filter(|session| session.logged_in_at == logged_in_at && belongs(session)))
+            }
+        };
+        let sessions = stream::iter(sids).map(entry).buffered(AT_ONCE);
         sessions.try_filter_map(|session| async { Ok(session) }).take(limit).try_collect().await
     }
 
