@@ -1,11 +1,18 @@
 //! What ended before its time. Asked on every request, so it lives in memory; the store keeps it across restarts.
 
+mod freshness;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::Sid;
 use crate::session::Ended;
+
+use freshness::Freshness;
 
 /// The sessions that ended while a token that names them could still be valid.
 #[derive(Debug, Default)]
@@ -13,9 +20,41 @@ pub struct Revocations {
     until: RwLock<HashMap<Sid, u64>>,
     /// How many there are: nobody logged out is the common case and needs no lock.
     count: AtomicUsize,
+    /// None where sessions end on this node alone.
+    freshness: Option<Freshness>,
 }
 
 impl Revocations {
+    /// Of a node that shares its store with others: what ended on them is known as far as it was read from there.
+    /// After `stale_after` without a reading, an end may be missing here.
+    pub fn shared(stale_after: Duration) -> Self {
+        Self { freshness: Some(Freshness::new(stale_after)), ..Self::default() }
+    }
+
+    /// Whether an end on another node may be missing here for longer than it should: the store was not read for so long,
+    /// or not once. Never where the store is this node's alone.
+    pub fn may_be_stale(&self) -> bool {
+        self.freshness.as_ref().is_some_and(|freshness| freshness.is_stale(Instant::now()))
+    }
+
+    /// How long ago the ends of all nodes were last read from the store; since when they are waited for, if never.
+    /// None where the store is this node's alone.
+    pub fn age(&self) -> Option<Duration> {
+        self.freshness.as_ref().map(|freshness| freshness.age(Instant::now()))
+    }
+
+    /// Whether the ends of all nodes were read from the store since the start.
+    pub fn were_read(&self) -> bool {
+        self.freshness.as_ref().is_none_or(Freshness::was_read)
+    }
+
+    /// Says that everything which the store held at `asked_at` is in here.
+    pub(crate) fn read(&self, asked_at: Instant) {
+        if let Some(freshness) = &self.freshness {
+            freshness.read(asked_at);
+        }
+    }
+
     /// Ends a session here, at once. Of several ends of one the latest `until` counts.
     pub fn insert(&self, ended: Ended) {
         let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);

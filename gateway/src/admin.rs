@@ -74,28 +74,44 @@ async fn local_only(headers: HeaderMap, request: axum::extract::Request, next: N
     next.run(request).await
 }
 
-/// Whether new traffic should come here: the store takes sessions, every upstream has an address, no end is near.
+/// Whether new traffic should come here: every upstream has an address, who logged out is known, no end is near. A store in
+/// trouble is told, and no reason to send nobody: tokens are verified without it, and other nodes may have the same trouble.
 async fn ready(State(state): State<AdminState>) -> Response {
-    let failing = state.failing().await;
+    let Health { failing, degraded } = state.health().await;
     let status = if failing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": failing.is_empty(), "failing": failing }))).into_response()
+    let answer = json!({ "ready": failing.is_empty(), "failing": failing, "degraded": degraded });
+    (status, Json(answer)).into_response()
+}
+
+/// What is not as it should be.
+#[derive(Debug, Default)]
+struct Health {
+    /// Parts that keep this node from being ready.
+    failing: Vec<&'static str>,
+    /// Parts in trouble without which most requests are served.
+    degraded: Vec<&'static str>,
 }
 
 impl AdminState {
-    /// Which parts keep this node from being ready.
-    async fn failing(&self) -> Vec<&'static str> {
-        let (snapshot, mut failing) = (self.live.snapshot(), Vec::new());
+    async fn health(&self) -> Health {
+        let (snapshot, mut health) = (self.live.snapshot(), Health::default());
+        let revocations = &snapshot.lasting.revocations;
         if self.draining.load(Ordering::Relaxed) {
-            failing.push("draining");
+            health.failing.push("draining");
         }
         if let Err(error) = snapshot.lasting.store.check().await {
             tracing::warn!(%error, "the session store is not ready");
-            failing.push("store");
+            health.degraded.push("store");
+        }
+        if !revocations.were_read() {
+            health.failing.push("revocations");
+        } else if revocations.may_be_stale() {
+            health.degraded.push("revocations");
         }
         if !snapshot.upstreams.unresolved().is_empty() {
-            failing.push("upstream_addresses");
+            health.failing.push("upstream_addresses");
         }
-        failing
+        health
     }
 }
 
@@ -110,7 +126,10 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     set(&metrics.cache_misses, counts.misses);
     set(&metrics.cache_entries, snapshot.verifier.cache_entries());
     set(&metrics.revocations, snapshot.lasting.revocations.len() as u64);
-    set(&metrics.ready, u64::from(state.failing().await.is_empty()));
+    set(&metrics.revocations_age, snapshot.lasting.revocations.age().unwrap_or_default().as_secs());
+    let health = state.health().await;
+    set(&metrics.store_ready, u64::from(!health.degraded.contains(&"store")));
+    set(&metrics.ready, u64::from(health.failing.is_empty()));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
         Ok(()) => {

@@ -34,6 +34,7 @@ pub(crate) enum Denied {
     // Step 3, policy.
     ClosedToAll,
     AppNotAllowed,
+    RevocationsStale,
     RateLimited { retry_after_secs: u32 },
     // Step 4, upstream.
     UpstreamUnavailable,
@@ -112,6 +113,7 @@ impl Denied {
             Self::Token(error) => token_code(*error),
             Self::ClosedToAll => "access_denied",
             Self::AppNotAllowed => "app_not_allowed",
+            Self::RevocationsStale => "revocations_stale",
             Self::RateLimited { .. } => "rate_limited",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamFailed => "upstream_failed",

@@ -31,7 +31,7 @@ use crate::steps::authenticate::{Authenticated, authenticate, authenticate_again
 use crate::steps::inject::{Provenance, forget_spelling, remove_token};
 use crate::steps::log;
 use crate::steps::log::{AccessLog, Line};
-use crate::steps::policy::{Permit, permit};
+use crate::steps::policy::{denies_now, permit};
 use crate::steps::route::{Destination, Endpoint};
 use crate::target::{self, BadTarget, canonical};
 use crate::{connection, endpoints, framing, reply, websocket};
@@ -81,7 +81,8 @@ impl Proxy {
             None => authenticate(verifier, sources, route.auth, &request.headers, query),
         };
         count_auth(&snapshot.lasting.metrics, &caller);
-        let permit = permit(id, route, caller?, snapshot.limiters[id.0].as_deref(), context.client)?;
+        let (revocations, limiter) = (&snapshot.lasting.revocations, snapshot.limiters[id.0].as_deref());
+        let permit = permit(id, route, caller?, revocations, limiter, context.client)?;
         if route.websocket {
             context.websocket = websocket::is_handshake(&request.method, request.version, &request.headers)?;
         }
@@ -118,16 +119,22 @@ impl Proxy {
         destination
     }
 
-    /// Ends a WebSocket when its caller's token expires or session ends, and when the process does.
+    /// Ends a WebSocket when its caller's token expires or session ends, when the process does, and where the route asks for
+    /// it also when the session may have ended unheard.
     fn judge(&self, context: &Context) -> Judge {
         let (live, leaving) = (self.live.clone(), Arc::clone(&self.leaving));
-        let caller = context.permit.as_ref().and_then(Permit::caller).map(Arc::clone);
+        let (snapshot, permit) = (Arc::clone(&context.snapshot), context.permit.clone());
         Judge::new(move || {
             if leaving.load(Ordering::Relaxed) {
                 return Some(Close::GoingAway);
             }
-            let goes_on = caller.as_ref().is_none_or(|caller| live.snapshot().verifier.may_go_on(caller));
-            (!goes_on).then_some(Close::NoLongerAllowed)
+            let permit = permit.as_ref()?;
+            let caller = permit.caller()?;
+            if !live.snapshot().verifier.may_go_on(caller) {
+                return Some(Close::NoLongerAllowed);
+            }
+            let route = &snapshot.routes[permit.route().0];
+            denies_now(route, &snapshot.lasting.revocations).then_some(Close::TryAgainLater)
         })
     }
 }

@@ -51,7 +51,9 @@ impl Denied {
             Self::ClosedToAll | Self::AppNotAllowed => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } | Self::LoginBudget { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
-            Self::UpstreamUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamUnavailable | Self::StoreUnavailable | Self::RevocationsStale => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Wechat(kind) => wechat_status(*kind),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -82,6 +84,7 @@ impl Denied {
             Self::Token(_) => self.token_message(),
             Self::ClosedToAll => "nobody may pass here",
             Self::AppNotAllowed => "this mini program may not use this route",
+            Self::RevocationsStale => "whether the session has ended cannot be known now: try again",
             Self::RateLimited { .. } => "too many requests: slow down",
             Self::UpstreamUnavailable => "the service cannot be reached now",
             Self::UpstreamFailed => "the service broke off or answered with no valid HTTP",
@@ -126,6 +129,7 @@ impl Denied {
             Self::Wechat(ExchangeKind::DayQuota) => Some(3600),
             Self::Wechat(ExchangeKind::Busy | ExchangeKind::Unreachable)
             | Self::StoreUnavailable
+            | Self::RevocationsStale
             | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }

@@ -8,7 +8,7 @@ use auth_core::keys::{Key, KeyRing};
 use auth_core::login::{LoginService, LoginSettings};
 use auth_core::renewal::Renewal;
 use auth_core::revocation::Revocations;
-use auth_core::session::{EmbeddedStore, MemoryStore, Seal, SealKey, SessionStore};
+use auth_core::session::{EmbeddedStore, MemoryStore, RedisStore, Seal, SealKey, SessionStore};
 use auth_core::verify::Policy;
 use auth_core::wechat::{WechatClient, WechatSettings};
 use auth_core::{AppId, Clock, Verifier};
@@ -45,8 +45,12 @@ impl Lasting {
         clock: Arc<dyn Clock>,
         registry: &mut Registry,
     ) -> anyhow::Result<Self> {
-        let store = open_store(store)?;
-        Ok(Self { metrics: Metrics::new(registry), store, revocations: Arc::default(), clock })
+        let revocations = match store {
+            config::Store::Memory { .. } | config::Store::Embedded { .. } => Revocations::default(),
+            config::Store::Redis(redis) => Revocations::shared(redis.stale_after),
+        };
+        let store = open_store(store, &clock)?;
+        Ok(Self { metrics: Metrics::new(registry), store, revocations: Arc::new(revocations), clock })
     }
 }
 
@@ -207,12 +211,16 @@ pub(crate) fn verifier(
     })
 }
 
-fn open_store(store: &config::Store) -> anyhow::Result<Arc<dyn SessionStore>> {
+fn open_store(store: &config::Store, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn SessionStore>> {
     Ok(match store {
         config::Store::Memory { sessions_max } => Arc::new(MemoryStore::new(*sessions_max)),
         config::Store::Embedded { path, sessions_max, keys } => {
             let opened = EmbeddedStore::open(path, *sessions_max, seal(keys)?);
             Arc::new(opened.with_context(|| format!("the session store {} does not open", path.display()))?)
+        }
+        config::Store::Redis(redis) => {
+            let opened = RedisStore::open(&redis.settings, seal(&redis.keys)?, Arc::clone(clock));
+            Arc::new(opened.context("the session store in Redis cannot be used")?)
         }
     })
 }

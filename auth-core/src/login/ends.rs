@@ -126,11 +126,14 @@ impl LoginService {
         self.unkept_ends.note(ended);
     }
 
-    /// Takes over what the store remembers of ended sessions. Called once, before the first request.
+    /// Takes over what the store remembers of ended sessions. Called before the first request, and by
+    /// [`follow`](Self::follow).
     pub async fn recall_revocations(&self) -> Result<usize, StoreError> {
+        let asked_at = Instant::now();
         let ended = self.inner.store.ended(self.inner.clock.unix_secs()).await?;
         let count = ended.len();
         ended.into_iter().for_each(|one| self.inner.revocations.insert(one));
+        self.inner.revocations.read(asked_at);
         Ok(count)
     }
 
@@ -138,11 +141,11 @@ impl LoginService {
     /// comes from the store's [`subscribe`](crate::session::SessionStore::subscribe).
     pub async fn follow(&self, mut news: mpsc::Receiver<News>) {
         // When to read from the store what was missed: at first what was ended before `news` began.
-        let mut read_at = Some(Instant::now());
+        let (mut read_at, mut failed) = (Some(Instant::now()), false);
         loop {
             // Looked at before the news, which may come without a pause.
             if read_at.is_some_and(|at| at <= Instant::now()) {
-                read_at = self.read_missed().await.err();
+                read_at = self.read_missed(&mut failed).await.err();
             }
             let next = match read_at {
                 None => news.recv().await,
@@ -159,15 +162,23 @@ impl LoginService {
         }
     }
 
-    /// Reads what was missed, or says when to try again.
-    async fn read_missed(&self) -> Result<(), Instant> {
-        match self.recall_revocations().await {
+    /// Reads what was missed, or says when to try again. Trouble is told once, and its end.
+    async fn read_missed(&self, failed: &mut bool) -> Result<(), Instant> {
+        let read = self.recall_revocations().await;
+        let failed_before = std::mem::replace(failed, read.is_err());
+        match read {
+            Ok(ended) if failed_before => {
+                tracing::info!(ended, "what ended on other nodes is known here again");
+                Ok(())
+            }
             Ok(ended) => {
                 tracing::debug!(ended, "ends of sessions that may have been missed were read from the store");
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "ends of sessions on other nodes may be missing here: the store cannot be read");
+                if !failed_before {
+                    tracing::warn!(%error, "ends of sessions on other nodes may be missing here: the store cannot be read");
+                }
                 Err(Instant::now() + ASK_AGAIN_AFTER)
             }
         }

@@ -111,7 +111,7 @@ const AT_ONCE: usize = 16;
 const CHECKS_IN_CLUSTER: usize = 16;
 
 /// How Redis is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
     /// Where it is.
     pub address: RedisAddress,
@@ -149,7 +149,7 @@ pub struct RedisStore {
 struct Inner {
     link: Arc<Link>,
     keys: Keys,
-    seal: Arc<Seal>,
+    seal: Seal,
     clock: Arc<dyn Clock>,
     command: Duration,
     reread: Duration,
@@ -166,11 +166,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// If a setting cannot work.
-    pub fn open(
-        settings: &RedisSettings,
-        seal: Arc<Seal>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, RedisError> {
+    pub fn open(settings: &RedisSettings, seal: Seal, clock: Arc<dyn Clock>) -> Result<Self, RedisError> {
         if settings.connect.is_zero() || settings.command.is_zero() || settings.reread.is_zero() {
             return Err(RedisError::Setting("the time limits for Redis must be longer than nothing"));
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth_core::SystemClock;
+use auth_core::revocation::Revocations;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, Uri};
 
@@ -86,7 +87,9 @@ impl Explain {
             Err(_) => {}
         }
         let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let passed = caller.and_then(|caller| permit(id, route, caller, None, nowhere)).map(|_| ());
+        let passed = caller
+            .and_then(|caller| permit(id, route, caller, &Revocations::default(), None, nowhere))
+            .map(|_| ());
         Ok(verdict(out, &passed))
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_core::session::RedisSettings;
 use auth_core::wechat::WechatApp;
 use http::header::HeaderName;
 use ipnet::IpNet;
@@ -162,6 +163,17 @@ pub(crate) enum Store {
     /// `kind = "embedded"` (default): one file, one node. Default path `wxgate.redb` beside the config file. Without keys
     /// (under `wxgate dev` only) a key is made for the run.
     Embedded { path: PathBuf, sessions_max: u64, keys: Vec<StoreKey> },
+    /// `redis = { … }`: shared by several nodes.
+    Redis(Box<Redis>),
+}
+
+/// The shared store.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    pub(crate) settings: RedisSettings,
+    /// Default 15 s.
+    pub(crate) stale_after: Duration,
+    pub(crate) keys: Vec<StoreKey>,
 }
 
 /// One key that seals: its text as the secret held it, trailing line break removed.
@@ -296,6 +308,18 @@ pub(crate) struct Route {
     pub(crate) renew: bool,
     /// Whether the service sees the token. Default false.
     pub(crate) forward_token: bool,
+    pub(crate) on_store_down: OnStoreDown,
+}
+
+/// What becomes of a caller while ends of sessions on other nodes may be missing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnStoreDown {
+    /// Passes, though the session may have ended on another node.
+    #[default]
+    Allow,
+    /// Is refused until the store can be read again.
+    Deny,
 }
 
 /// Who may pass a route.

@@ -40,6 +40,9 @@ fn without_null(schema: &mut Schema) {
             object.insert("type".into(), one);
         }
     }
+    if let Some(Value::Array(choices)) = object.get_mut("enum") {
+        choices.retain(|choice| !choice.is_null());
+    }
     if let Some(Value::Array(variants)) = object.get_mut("anyOf") {
         variants.retain(|variant| variant.get("type") != Some(&json!("null")));
         if let [Value::Object(one)] = variants.as_mut_slice() {

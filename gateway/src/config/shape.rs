@@ -9,13 +9,6 @@ use super::merge::{Key, Table, Value};
 use super::mistake::{Mistake, listed, nearest};
 use super::places::{item, join};
 
-/// Keys that people will look for and this version does not have, with what to say.
-const ABSENT: [(&str, &str, &str); 1] = [(
-    "store.redis",
-    "Redis is not in this version: sessions are kept by one node",
-    "leave `redis` out, or set `kind = \"embedded\"` to keep sessions in a file",
-)];
-
 /// What the walk found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -85,9 +78,6 @@ impl Walk<'_> {
     fn unknown(&mut self, key: &Key<'_>, parent: &str, path: String, near: &Map<String, Json>) {
         let (name, span) = (key.get_ref().as_ref(), key.span());
         self.found.unsure.push(path.clone());
-        if let Some((_, message, help)) = ABSENT.iter().find(|(absent, ..)| *absent == path) {
-            return self.found.mistakes.push(Mistake::new(span, path, *message).help(*help));
-        }
         let keys = || near.keys().map(String::as_str);
         let help = if let Some(meant) = nearest(name, keys()) {
             self.found.unsure.push(join(parent, meant));

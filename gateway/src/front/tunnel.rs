@@ -20,6 +20,8 @@ pub(crate) enum Close {
     GoingAway = 1001,
     /// The token has expired or the session has ended: log in anew.
     NoLongerAllowed = 1008,
+    /// Whether the session has ended cannot be known now: connect anew later.
+    TryAgainLater = 1013,
 }
 
 /// Says why a WebSocket must end now; `None` while it may go on.

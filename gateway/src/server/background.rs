@@ -7,6 +7,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::time::MissedTickBehavior;
 
 use crate::live::Live;
 use crate::snapshot::Snapshot;
@@ -16,6 +17,9 @@ use crate::steps::log::AccessLog;
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 /// How often expired sessions are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often ends of sessions that the store did not keep are tried again: so soon they are in force on other nodes and
+/// after a restart, once the store is back.
+const KEEP_ENDS_EVERY: Duration = Duration::from_secs(1);
 /// How long a log line may wait for others.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
@@ -23,14 +27,22 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 pub(super) fn first_look(snapshot: &Snapshot) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let ended = snapshot.login.recall_revocations().await.context("the session store cannot be read")?;
-        tracing::info!(ended, "sessions that ended before their time were recalled");
+        match snapshot.login.recall_revocations().await {
+            Ok(ended) => tracing::info!(ended, "sessions that ended before their time were recalled"),
+            // A store that several nodes share may come later: tokens are verified without it.
+            Err(error) if !snapshot.lasting.revocations.were_read() => tracing::warn!(
+                %error,
+                "the session store cannot be read: until it can, nobody can log in, and sessions that were ended pass \
+                 where `on_store_down` is \"allow\""
+            ),
+            Err(error) => return Err(error).context("the session store cannot be read"),
+        }
         snapshot.upstreams.resolve().await;
         Ok(())
     })
 }
 
-/// Looks up names and sweeps out sessions.
+/// Looks up names, sweeps out sessions, and keeps their ends.
 pub(super) struct Upkeep {
     pub(super) live: Live,
 }
@@ -42,6 +54,7 @@ impl BackgroundService for Upkeep {
         tokio::select! {
             () = self.resolve() => {}
             () = self.sweep() => {}
+            () = self.keep_ends() => {}
             _ = shutdown.changed() => {}
         }
     }
@@ -54,6 +67,18 @@ impl Upkeep {
         loop {
             tick.tick().await;
             self.live.snapshot().upstreams.resolve().await;
+        }
+    }
+
+    async fn keep_ends(&self) {
+        let mut tick = tokio::time::interval(KEEP_ENDS_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.live.snapshot().login.logout_pending().await {
+                // Told by the sweep: this is asked too often.
+                tracing::debug!(%error, "ends of sessions are still not kept");
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use auth_core::session::RedisSettings;
 use aws_lc_rs::digest;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
@@ -36,18 +37,38 @@ pub(super) struct Fixed {
     store: StoreSettings,
 }
 
-/// Path, limit, and the names and digests of the keys that seal.
-type StoreSettings = (Option<PathBuf>, u64, Vec<(String, Vec<u8>)>);
+/// Where sessions are kept, and the names and digests of the keys that seal.
+#[derive(Debug, PartialEq, Eq)]
+struct StoreSettings {
+    at: Place,
+    keys: Vec<(String, Vec<u8>)>,
+}
 
-fn store_settings(store: &config::Store) -> StoreSettings {
-    match store {
-        config::Store::Memory { sessions_max } => (None, *sessions_max, Vec::new()),
-        config::Store::Embedded { path, sessions_max, keys } => {
-            let digest =
-                |key: &config::StoreKey| digest::digest(&digest::SHA256, key.material.expose_secret());
-            let keys = keys.iter().map(|key| (key.kid.clone(), digest(key).as_ref().to_vec()));
-            (Some(path.clone()), *sessions_max, keys.collect())
-        }
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Memory { sessions_max: u64 },
+    File { path: PathBuf, sessions_max: u64 },
+    Redis { settings: Box<RedisSettings>, stale_after: Duration },
+}
+
+impl StoreSettings {
+    fn of(store: &config::Store) -> Self {
+        let (at, keys): (_, &[config::StoreKey]) = match store {
+            config::Store::Memory { sessions_max } => (Place::Memory { sessions_max: *sessions_max }, &[]),
+            config::Store::Embedded { path, sessions_max, keys } => {
+                (Place::File { path: path.clone(), sessions_max: *sessions_max }, keys)
+            }
+            config::Store::Redis(redis) => {
+                let place = Place::Redis {
+                    settings: Box::new(redis.settings.clone()),
+                    stale_after: redis.stale_after,
+                };
+                (place, &redis.keys)
+            }
+        };
+        let digest = |key: &config::StoreKey| digest::digest(&digest::SHA256, key.material.expose_secret());
+        let keys = keys.iter().map(|key| (key.kid.clone(), digest(key).as_ref().to_vec()));
+        Self { at, keys: keys.collect() }
     }
 }
 
@@ -62,7 +83,7 @@ impl Fixed {
             upstream_pool: server.upstream_pool,
             drain: (server.drain_delay, server.drain_timeout),
             log: (config.log.level.clone(), config.log.format, config.log.access),
-            store: store_settings(&config.store),
+            store: StoreSettings::of(&config.store),
         }
     }
 

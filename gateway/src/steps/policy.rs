@@ -4,7 +4,9 @@ mod limiter;
 
 use std::net::IpAddr;
 
-use crate::config::{Auth, RateKey, Route};
+use auth_core::revocation::Revocations;
+
+use crate::config::{Auth, OnStoreDown, RateKey, Route};
 use crate::denied::Denied;
 use crate::steps::authenticate::Authenticated;
 use crate::steps::route::RouteId;
@@ -47,6 +49,7 @@ pub(crate) fn permit(
     id: RouteId,
     route: &Route,
     caller: Option<Authenticated>,
+    revocations: &Revocations,
     limiter: Option<&Limiter>,
     client: IpAddr,
 ) -> Result<Permit, Denied> {
@@ -68,12 +71,20 @@ pub(crate) fn permit(
     if route.apps.as_ref().is_some_and(Vec::is_empty) {
         return Err(Denied::AppNotAllowed);
     }
+    if caller.is_some() && denies_now(route, revocations) {
+        return Err(Denied::RevocationsStale);
+    }
     if let (Some(limiter), Some(rate)) = (limiter, &route.rate) {
         let openid =
             caller.as_ref().filter(|_| rate.per == RateKey::Openid).map(|caller| &caller.caller.openid);
         limiter.take(openid, client)?;
     }
     Ok(Permit { route: id, upstream, caller })
+}
+
+/// Whether the route refuses callers now, because their session may have ended on another node.
+pub(crate) fn denies_now(route: &Route, revocations: &Revocations) -> bool {
+    route.on_store_down == OnStoreDown::Deny && revocations.may_be_stale()
 }
 
 #[cfg(test)]

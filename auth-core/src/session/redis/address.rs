@@ -21,7 +21,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Where Redis is and who the gateway is there. `Debug` and `Display` leave user and password out.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RedisAddress {
     pub(super) servers: Servers,
     pub(super) tls: bool,
@@ -49,6 +49,15 @@ pub(super) struct Login {
     user: Option<String>,
     password: Option<SecretString>,
 }
+
+impl PartialEq for Login {
+    /// For a config that is read again: nobody learns from how long it takes.
+    fn eq(&self, other: &Self) -> bool {
+        self.user == other.user && self.password() == other.password()
+    }
+}
+
+impl Eq for Login {}
 
 impl Login {
     pub(super) fn user(&self) -> Option<&str> {
@@ -89,6 +98,13 @@ pub enum RedisAddressError {
     /// Something in `?…` or `#…` that is not known here.
     #[error("knows only ?db= and, with Sentinels, ?sentinel_user= and ?sentinel_password=")]
     Option,
+}
+
+impl RedisAddress {
+    /// Whether it is reached over TLS.
+    pub const fn is_tls(&self) -> bool {
+        self.tls
+    }
 }
 
 impl FromStr for RedisAddress {

@@ -1,7 +1,7 @@
 //! Keys of a route that do nothing, because of its `auth`. Whoever wrote one expects it to.
 
 use super::Context;
-use crate::config::checked::Auth;
+use crate::config::checked::{Auth, OnStoreDown};
 use crate::config::places::join;
 use crate::config::written::Route;
 
@@ -27,6 +27,11 @@ pub(super) fn keys(path: &str, route: &Route, cx: &mut Context<'_>) {
         let help = "remove it, or set an `auth` that looks at the token";
         cx.wrong(&join(path, "renew"), "where nobody is asked for a token, none is renewed", help);
     }
+    let denies = route.on_store_down == OnStoreDown::Deny;
+    if denies && forwards && !asks {
+        let help = "remove it, or set an `auth` that looks at the token";
+        cx.wrong(&join(path, "on_store_down"), "where nobody is asked for a token, nobody is denied", help);
+    }
     let of_what_passes = [
         ("websocket", route.websocket),
         ("strip_prefix", route.strip_prefix.is_some()),
@@ -35,6 +40,7 @@ pub(super) fn keys(path: &str, route: &Route, cx: &mut Context<'_>) {
         ("token_in_query", route.token_in_query),
         ("renew", route.renew == Some(true)),
         ("forward_token", route.forward_token),
+        ("on_store_down", denies),
     ];
     for (key, _) in of_what_passes.iter().filter(|(_, given)| *given && !forwards) {
         let help = "remove it, or set an `auth` that lets some request pass";

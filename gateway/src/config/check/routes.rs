@@ -70,6 +70,7 @@ impl Known<'_> {
             token_in_query: written.token_in_query,
             renew: written.renew.unwrap_or(self.defaults.renew) && idle::asks(written.auth),
             forward_token: written.forward_token,
+            on_store_down: written.on_store_down,
         })
     }
 

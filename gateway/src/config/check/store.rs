@@ -1,5 +1,7 @@
 //! `[store]`.
 
+mod redis;
+
 use std::path::Path;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -8,31 +10,50 @@ use secrecy::ExposeSecret as _;
 use super::{Context, keys, tokens};
 use crate::config::Mode;
 use crate::config::checked::{Store, StoreKey, TokenKey};
-use crate::config::places::item;
+use crate::config::places::{item, join};
 use crate::config::values::Secret;
-use crate::config::written;
+use crate::config::written::{self, StoreKind};
 
 pub(super) fn store(written: written::Store, token_keys: &[TokenKey], cx: &mut Context<'_>) -> Store {
+    let left_out = if written.redis.is_some() { StoreKind::Redis } else { StoreKind::Embedded };
+    let kind = written.kind.unwrap_or(left_out);
+    belong_together(kind, cx);
     let sessions_max = cx.within("store.sessions_max", written.sessions_max, 1..=1_000_000_000);
-    let path = written.path.as_deref();
-    match written.kind {
-        written::StoreKind::Memory => {
-            const HELP: &str = "or set `kind = \"embedded\"`";
-            if path.is_some() {
-                cx.wrong("store.path", "a store in memory has no file", format!("remove `path`, {HELP}"));
-            }
-            if !written.keys.is_empty() {
-                cx.wrong("store.keys", "a store in memory seals nothing", format!("remove `keys`, {HELP}"));
-            }
-            Store::Memory { sessions_max }
-        }
-        written::StoreKind::Embedded => {
+    match kind {
+        StoreKind::Memory => Store::Memory { sessions_max },
+        StoreKind::Embedded => {
+            let path = written.path.as_deref();
             if path.is_some_and(|path| path.is_empty() || path.contains('\0')) {
                 cx.wrong("store.path", "not a path of a file", "write \"wxgate.redb\", or leave it out");
             }
             let file = cx.resolve_file(path.unwrap_or("wxgate.redb"));
             store_folder(&file, cx);
             Store::Embedded { path: file, sessions_max, keys: store_keys(written.keys, token_keys, cx) }
+        }
+        StoreKind::Redis => redis::store(written, |keys, cx| store_keys(keys, token_keys, cx), cx),
+    }
+}
+
+/// Notes every key of another kind of store than this. Whoever wrote one expects it to do something.
+fn belong_together(kind: StoreKind, cx: &mut Context<'_>) {
+    let (what, others): (_, &[&[&str]]) = match kind {
+        StoreKind::Memory => ("in memory", &[&["path", "keys"], &redis::KEYS]),
+        StoreKind::Embedded => ("in a file", &[&redis::KEYS]),
+        StoreKind::Redis => ("in Redis", &[&["path", "sessions_max"]]),
+    };
+    for key in others.iter().copied().flatten() {
+        let path = join("store", key);
+        if cx.is_given(&path) {
+            let help = match *key {
+                "path" => "remove it, or set `kind = \"embedded\"`",
+                "keys" => "remove it: what stays in memory is not sealed; or set `kind = \"embedded\"`",
+                "sessions_max" => {
+                    "remove it, and set `maxmemory` in Redis, with `maxmemory-policy noeviction`"
+                }
+                "redis" => "remove it, or leave `kind` out",
+                _ => "remove it, or say where Redis is: redis = { env = \"REDIS_URL\" }",
+            };
+            cx.wrong(&path, format!("a store {what} has no `{key}`"), help);
         }
     }
 }
@@ -61,7 +82,7 @@ fn store_keys(
     if written.is_empty() && cx.mode == Mode::Normal && !cx.is_unsure("store.kind") {
         let help = "run `wxgate keygen --alg aes256 --out /etc/wxgate/store.key`, and write \
                     `keys = [{ kid = \"2026-11\", file = \"/etc/wxgate/store.key\" }]` under `[store]`";
-        cx.missing("store.keys", "a file of sessions needs a key that seals `session_key` in it", help);
+        cx.missing("store.keys", "where sessions are kept, a key must seal `session_key`", help);
     }
     let mut keys: Vec<StoreKey> = Vec::new();
     for (index, key) in written.into_iter().enumerate() {

@@ -110,7 +110,8 @@ fn noted<T>(path: &str, result: Result<T, Wrong>, cx: &mut Context<'_>) -> Optio
     result.map_err(|(message, help)| cx.wrong(path, message, help)).ok()
 }
 
-fn read(file: &str, cx: &Context<'_>) -> Result<(Zeroizing<Vec<u8>>, u32), Wrong> {
+/// The bytes of a file and its permission bits.
+pub(super) fn read(file: &str, cx: &Context<'_>) -> Result<(Zeroizing<Vec<u8>>, u32), Wrong> {
     let full = cx.resolve_file(file);
     let read = cx.secrets.file(&full).map_err(|error| {
         let help = "the file must exist and be readable by the user that runs wxgate";
@@ -126,11 +127,21 @@ fn read(file: &str, cx: &Context<'_>) -> Result<(Zeroizing<Vec<u8>>, u32), Wrong
 fn read_chain(file: &str, cx: &Context<'_>) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     const HELP: &str = "write the certificate and those between it and its root as PEM, the own one first";
     let (bytes, _) = read(file, cx)?;
+    pem_certificates(file, &bytes, HELP, cx)
+}
+
+/// The certificates, at least one, that stand in `file` as PEM.
+pub(super) fn pem_certificates(
+    file: &str,
+    bytes: &[u8],
+    help: &'static str,
+    cx: &Context<'_>,
+) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     let shown = cx.resolve_file(file);
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let chain = chain.map_err(|_| (format!("{} is not PEM", shown.display()), HELP))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    let chain = chain.map_err(|_| (format!("{} is not PEM", shown.display()), help))?;
     if chain.is_empty() {
-        return Err((format!("{} holds no certificate", shown.display()), HELP));
+        return Err((format!("{} holds no certificate", shown.display()), help));
     }
     Ok(chain)
 }

@@ -135,15 +135,43 @@ const MEANINGS: &[(&str, &str)] = &[
         "会话从登录起的最长时间，无论是否活跃，令牌也不会比它更久；到期后客户端需要重新调用 `wx.login`。不能小于 `token.ttl`。",
     ),
     ("store", "会话保存在哪里。"),
-    ("store.kind", "`embedded` 是单节点上的一个文件，重启不丢失；`memory` 随进程结束而消失。"),
+    (
+        "store.kind",
+        "`embedded` 是单节点上的一个文件，重启不丢失；`memory` 随进程结束而消失；`redis` 由多个节点共用。省略时，给出了 `redis` 就是 `redis`，否则是 `embedded`。",
+    ),
     (
         "store.path",
         "`embedded` 使用的文件。省略时为 `wxgate.redb`。相对路径以主配置文件所在目录为准。网关启动时目录必须已经存在。",
     ),
-    ("store.sessions_max", "最多同时保存的会话数；超过后拒绝登录，避免磁盘被写满。"),
+    (
+        "store.sessions_max",
+        "最多同时保存的会话数；超过后拒绝登录，避免磁盘被写满。Redis 有它自己的上限 `maxmemory`。",
+    ),
+    (
+        "store.redis",
+        "Redis（6.2 以上）或 Valkey 的地址：`redis://user:password@host:6379/0`、`redis-sentinel://:password@host1:26379,host2:26379/master-name`、`redis-cluster://host1,host2,host3`、`redis+unix:///path/to.sock`；写成 `rediss…` 就是经由 TLS。用户名和密码要做百分号编码。给出同一个 Redis 的节点共用会话。它是机密：`{ env = \"X\" }` 或 `{ file = \"…\" }`。",
+    ),
+    (
+        "store.redis_prefix",
+        "Redis 中所有键的前缀，1 到 32 个 `A-Z a-z 0-9 _ - . :`。不应共用会话的两套网关要用不同的前缀。",
+    ),
+    ("store.redis_ca", "使用 `rediss…` 时，签发 Redis 证书的 CA 证书文件（PEM）。省略时用系统的。"),
+    ("store.redis_connect_timeout", "与一台 Redis 建立连接的时限。不大于 `redis_command_timeout`。"),
+    (
+        "store.redis_command_timeout",
+        "一条命令的时限，含建立连接和一次重试。Redis 不应答时，登录最多等这么久；其他请求从不等它。",
+    ),
+    (
+        "store.redis_reread",
+        "每隔多久重新读取其他节点上结束的会话。平时会立刻收到通知，这是为了不漏掉没收到的通知。",
+    ),
+    (
+        "store.redis_stale_after",
+        "节点有这么久读不到其他节点上结束的会话，就可能放行已经结束的会话；`on_store_down = \"deny\"` 的路由从这时起拒绝请求。不小于 `redis_reread` 与 `redis_command_timeout` 之和。",
+    ),
     (
         "store.keys",
-        "加密 `embedded` 中每个 `session_key` 的密钥，至少一把，用 `wxgate keygen --alg aes256` 生成。第一把用于加密，所有密钥都可用于解密。轮换时把新密钥放在最前面，过了 `session.lifetime` 再移除旧密钥。密钥已不在的会话照常有效，只是没有了 `session_key`。`wxgate dev` 在没有给出密钥时，为本次运行生成一把。",
+        "加密文件或 Redis 中每个 `session_key` 的密钥，至少一把，各节点相同，用 `wxgate keygen --alg aes256` 生成。第一把用于加密，所有密钥都可用于解密。轮换时把新密钥放在最前面，过了 `session.lifetime` 再移除旧密钥。密钥已不在的会话照常有效，只是没有了 `session_key`。`wxgate dev` 在没有给出密钥时，为本次运行生成一把。",
     ),
     (
         "store.keys.kid",
@@ -248,4 +276,8 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("route.renew", "这个路由的应答是否带上有效期过半的令牌的新令牌。省略时为 `token.renew`。"),
     ("route.forward_token", "业务服务是否能看到令牌。信任身份请求头的服务不需要它。"),
+    (
+        "route.on_store_down",
+        "多个节点共用的 Redis 读不到、因而可能不知道会话已在别的节点上结束时（见 `store.redis_stale_after`），如何对待调用者。`allow`：按令牌放行。`deny`：以 503 拒绝，已打开的 WebSocket 也会关闭。单节点的存储不会过时。",
+    ),
 ];

@@ -102,9 +102,6 @@ fn keys_that_do_not_exist() {
     is_wrong_as_marked("sever = 1 # <- sever: unknown key");
     is_wrong_as_marked("[server]\nttl = \"1h\" # <- server.ttl: unknown key");
     is_wrong_as_marked("[[route]]\npath = \"/\"\nupstraem = \"goods\" # <- route[0].upstraem: unknown key");
-    is_wrong_as_marked(
-        "[store]\nkind = \"memory\"\nredis = { env = \"REDIS_URL\" } # <- store.redis: Redis is not in this version",
-    );
     let help = |text: &str| load(text).unwrap_err().list.remove(0).help.unwrap();
     assert_eq!(help("[server]\nttl = \"1h\""), "`ttl` belongs under `[token]`");
     assert_eq!(help("[server]\nappid = \"x\""), "`appid` belongs under `[app.NAME]`");
@@ -159,7 +156,7 @@ fn values_that_are_missing() {
     let expected = [
         "1 version: `version` is missing",
         "1 token.keys: at least one signing key",
-        "1 store.keys: a file of sessions needs a key",
+        "1 store.keys: where sessions are kept, a key",
         "1 app: at least one app",
     ];
     assert!(
@@ -372,9 +369,9 @@ fn wechat_store_log_and_endpoints() {
     }
     is_wrong_as_marked("[wechat]\nbase_urls = [] # <- wechat.base_urls: at least one address");
     is_wrong_as_marked(
-        "[store]\nkind = \"memory\"\npath = \"x.redb\" # <- store.path: a store in memory has no file",
+        "[store]\nkind = \"memory\"\npath = \"x.redb\" # <- store.path: a store in memory has no `path`",
     );
-    is_wrong_as_marked("[store]\nkind = \"redis\" # <- store.kind: expected one of \"memory\", \"embedded\"");
+    is_wrong_as_marked("[store]\nkind = \"disk\" # <- store.kind: expected one of \"memory\", \"embedded\"");
     is_wrong_as_marked(
         "[store]\nkeys = [{ kid = \"a\", env = \"STORE_KEY\" }]\npath = \"\" # <- store.path: not a path of a file",
     );
@@ -389,9 +386,9 @@ fn wechat_store_log_and_endpoints() {
 
 #[test]
 fn keys_of_the_store() {
-    is_wrong_as_marked("[store] # <- store.keys: a file of sessions needs a key\nkind = \"embedded\"");
+    is_wrong_as_marked("[store] # <- store.keys: where sessions are kept, a key\nkind = \"embedded\"");
     is_wrong_as_marked(
-        "[store]\nkind = \"memory\"\nkeys = [{ kid = \"a\", env = \"STORE_KEY\" }] # <- store.keys: a store in memory seals",
+        "[store]\nkind = \"memory\"\nkeys = [{ kid = \"a\", env = \"STORE_KEY\" }] # <- store.keys: a store in memory has no `keys`",
     );
     for (keys, wrong) in [
         ("{ env = \"STORE_KEY\" }", "[0].kid: the key needs a name"),
@@ -420,11 +417,71 @@ fn keys_of_the_store() {
 }
 
 #[test]
+fn a_store_in_redis() {
+    let vault = || {
+        Vault::full()
+            .with_file("/run/redis", "redis://:s3cret@10.0.0.7:6379/1", 0o600)
+            .with_file("/run/tls", "rediss://:s3cret@10.0.0.7", 0o600)
+            .with_file("/run/no_url", "10.0.0.7:6379?password=s3cret", 0o600)
+            .with_file("/run/no_pem", "s3cret", 0o644)
+    };
+    let section = |keys: &str| {
+        completed(&format!("[store]\nkeys = [{{ kid = \"a\", env = \"STORE_KEY\" }}]\n{keys}\n"))
+    };
+    let right = "redis = { file = \"/run/redis\" }";
+    for (keys, wrong) in [
+        ("kind = \"redis\"", "store.redis: where Redis is, is missing"),
+        ("redis = \"redis://10.0.0.7\"", "store.redis: a secret in the file itself"),
+        (
+            "redis = { file = \"/run/no_url\" }",
+            "store.redis: not the address of a Redis: starts with none of",
+        ),
+        ("redis_prefix = \"a\"", "store.redis_prefix: a store in a file has no `redis_prefix`"),
+        (&format!("kind = \"embedded\"\n{right}"), "store.redis: a store in a file has no `redis`"),
+        (&format!("{right}\npath = \"x\""), "store.path: a store in Redis has no `path`"),
+        (&format!("{right}\nsessions_max = 5"), "store.sessions_max: a store in Redis has no `sessions_max`"),
+        (&format!("{right}\nredis_prefix = \"a b\""), "store.redis_prefix: not 1 to 32 of"),
+        (&format!("{right}\nredis_ca = \"/run/no_pem\""), "store.redis_ca: Redis is reached without TLS"),
+        (
+            "redis = { file = \"/run/tls\" }\nredis_ca = \"/run/no_pem\"",
+            "store.redis_ca: /run/no_pem holds no certificate",
+        ),
+        (&format!("{right}\nredis_command_timeout = \"11s\""), "store.redis_command_timeout: must be from"),
+        (
+            &format!("{right}\nredis_connect_timeout = \"2s\""),
+            "store.redis_connect_timeout: must not be more than `store.redis_command_timeout` (1s)",
+        ),
+        (&format!("{right}\nredis_reread = \"0s\""), "store.redis_reread: must be from 1s to 5m"),
+        (
+            &format!("{right}\nredis_stale_after = \"10s\""),
+            "store.redis_stale_after: must not be less than 11s",
+        ),
+    ] {
+        let mistakes = load_with(&section(keys), Mode::Normal, &vault()).unwrap_err();
+        let told = told(&mistakes);
+        assert!(
+            told.iter().any(|told| told[told.find(' ').unwrap() + 1..].starts_with(wrong)),
+            "{keys}: {told:?}"
+        );
+        assert!(!mistakes.to_string().contains("s3cret"), "{mistakes}");
+    }
+    let without_key = completed(&format!("[store]\n{right}\n"));
+    let mistakes = load_with(&without_key, Mode::Normal, &vault()).unwrap_err();
+    assert!(told(&mistakes)[0].contains("store.keys: where sessions are kept, a key"), "{mistakes}");
+    for keys in [right, &format!("kind = \"redis\"\n{right}")] {
+        let checked = load_with(&section(keys), Mode::Normal, &vault()).unwrap();
+        let crate::config::Store::Redis(redis) = checked.store else { panic!("{:?}", checked.store) };
+        assert_eq!(redis.settings.address.to_string(), "redis://10.0.0.7:6379/1");
+        assert_eq!((redis.settings.prefix.as_str(), redis.stale_after.as_secs()), ("wxg", 15));
+    }
+}
+
+#[test]
 fn a_store_without_a_key_is_told_what_to_run() {
     let text = completed("[store]\npath = \"x.redb\"\n");
     let mistakes = load_with(&text, Mode::Normal, &Vault::full()).unwrap_err().to_string();
     for part in [
-        "store.keys: a file of sessions needs a key that seals `session_key` in it",
+        "store.keys: where sessions are kept, a key must seal `session_key`",
         "run `wxgate keygen --alg aes256 --out /etc/wxgate/store.key`",
         "`keys = [{ kid = \"2026-11\", file = \"/etc/wxgate/store.key\" }]` under `[store]`",
     ] {

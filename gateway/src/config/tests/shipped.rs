@@ -14,8 +14,10 @@ fn vault() -> Vault {
     let vault = Vault::full();
     let store_key = "9Zp6wq3mXn1YvT0bGk8sJd5hLr2cFa7eQu4iWo9xEyE=\n";
     let mut vault = vault.with_file("/run/secrets/wxgate_store_key", store_key, 0o600);
+    vault.env.insert("REDIS_URL", "rediss://:secret@redis.example.com".into());
     vault.env.insert("WX_SHOP_SECRET", "f3c1a97be0d2456889ab10c7d35e6f42".into());
     let (chain, key) = certificate(&["shop.example.com"]);
+    let vault = vault.with_file("/etc/wxgate/redis-ca.pem", &chain, 0o644);
     let vault = vault.with_file("/etc/wxgate/fullchain.pem", &chain, 0o644).with_file(
         "/etc/wxgate/privkey.pem",
         &key,
@@ -92,8 +94,19 @@ fn the_defaults_in_the_full_file_are_the_defaults() {
         format!("{:#?}", loaded(&file, Mode::Normal))
     );
     let (with_examples, shown) = uncommented(&with_defaults, "#- ");
-    assert!(shown.len() > 7, "only {shown:?}");
-    loaded(&with_examples, Mode::Normal);
+    assert!(shown.len() > 14, "only {shown:?}");
+    // Sessions are kept in one place.
+    let without = |keys: &[&str]| {
+        let stays = |line: &&str| !keys.iter().any(|key| line.starts_with(key));
+        with_examples.lines().filter(stays).collect::<Vec<_>>().join("\n")
+    };
+    loaded(&without(&["redis"]), Mode::Normal);
+    let in_file = ["kind = \"embedded\"", "path = \"wxgate.redb\"", "sessions_max"];
+    let in_redis = format!("{:?}", loaded(&without(&in_file), Mode::Normal).store);
+    // The examples are the defaults here, too.
+    for default in ["\"wxg\"", "connect: 500ms", "command: 1s", "reread: 10s", "stale_after: 15s"] {
+        assert!(in_redis.contains(default), "{default} is not in {in_redis}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::checked::{Auth, RateKey};
+use crate::config::checked::{Auth, OnStoreDown, RateKey};
 use crate::config::values::{Limit, Secret, Size, Time};
 
 /// `[app.NAME]`.
@@ -96,6 +96,10 @@ pub(crate) struct Route {
     pub(crate) renew: Option<bool>,
     /// Whether the service sees the token. A service that trusts the identity headers does not need it.
     pub(crate) forward_token: bool,
+    /// What becomes of callers while the Redis of several nodes cannot be read, so that this node may not know of a session
+    /// that was ended on another (`store.redis_stale_after`). `allow`: they pass, as their tokens say. `deny`: they are refused
+    /// with 503, also on WebSockets that are open. A store of one node is never stale.
+    pub(crate) on_store_down: OnStoreDown,
 }
 
 /// `route.rate`.

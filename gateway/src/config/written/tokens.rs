@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::values::{Ceiling, Limit, Plain, Time};
+use crate::config::values::{Ceiling, Limit, Plain, Secret, Time};
 
 /// `[token]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -87,15 +87,37 @@ impl Default for Session {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Store {
-    /// `embedded` is one file on one node and survives a restart; `memory` is gone with the process.
-    pub(crate) kind: StoreKind,
+    /// `embedded` is one file on one node and survives a restart; `memory` is gone with the process; `redis` is shared by
+    /// several nodes. Left out: `redis` where `redis` is given, else `embedded`.
+    pub(crate) kind: Option<StoreKind>,
     /// The file of the embedded store. Left out: `wxgate.redb`. A relative path counts from the folder of the main
     /// config file. The folder must be there when the gateway starts.
     pub(crate) path: Option<String>,
-    /// Sessions kept at once; a login beyond that is refused, so that logins cannot fill the disk.
+    /// Sessions kept at once; a login beyond that is refused, so that logins cannot fill the disk. Redis has a limit of its
+    /// own, `maxmemory`.
     pub(crate) sessions_max: u64,
-    /// The keys that seal each `session_key` in the embedded store, which needs at least one: `wxgate keygen --alg aes256`
-    /// makes it. The first seals, all open: put a new key in front, and remove the old one when `session.lifetime` has passed.
+    /// Where Redis (6.2 or newer) or Valkey is, as a URL: `redis://user:password@host:6379/0`,
+    /// `redis-sentinel://:password@host1:26379,host2:26379/master-name`, `redis-cluster://host1,host2,host3`,
+    /// `redis+unix:///path/to.sock`; `rediss…` is the same over TLS. User and password are percent-encoded. Nodes that are
+    /// given the same Redis share their sessions. A secret: `{ env = "X" }` or `{ file = "…" }`.
+    pub(crate) redis: Option<Secret>,
+    /// What all keys in Redis start with, 1 to 32 of `A-Z a-z 0-9 _ - . :`: two gateways that should share nothing need
+    /// two.
+    pub(crate) redis_prefix: String,
+    /// A file with the certificates that sign Redis's, as PEM, for `rediss…`. Left out: the system's.
+    pub(crate) redis_ca: Option<String>,
+    /// To open a connection to one server of Redis. Not more than `redis_command_timeout`.
+    pub(crate) redis_connect_timeout: Time,
+    /// One command, with connecting and a second attempt. So long a login may wait for a Redis that does not answer; other
+    /// requests never do.
+    pub(crate) redis_command_timeout: Time,
+    /// How often what ended on other nodes is read anew. It is heard at once as well; this is for what was not heard.
+    pub(crate) redis_reread: Time,
+    /// A node that could not read for so long what ended on others may let an ended session pass; routes with
+    /// `on_store_down = "deny"` refuse from then on. Not less than `redis_reread` and `redis_command_timeout` together.
+    pub(crate) redis_stale_after: Time,
+    /// The keys that seal each `session_key` in a file or in Redis, which need at least one, the same on all nodes:
+    /// `wxgate keygen --alg aes256` makes it. The first seals, all open: put a new key in front, and remove the old one when `session.lifetime` has passed.
     /// A session whose key is gone goes on, without its `session_key`. `wxgate dev` makes a key for its run where none is
     /// given.
     pub(crate) keys: Vec<StoreKey>,
@@ -103,7 +125,19 @@ pub(crate) struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kind: StoreKind::Embedded, path: None, sessions_max: 1_000_000, keys: Vec::new() }
+        Self {
+            kind: None,
+            path: None,
+            sessions_max: 1_000_000,
+            redis: None,
+            redis_prefix: "wxg".into(),
+            redis_ca: None,
+            redis_connect_timeout: Time(Duration::from_millis(500)),
+            redis_command_timeout: Time::secs(1),
+            redis_reread: Time::secs(10),
+            redis_stale_after: Time::secs(15),
+            keys: Vec::new(),
+        }
     }
 }
 
@@ -128,6 +162,7 @@ pub(crate) struct StoreKey {
 pub(crate) enum StoreKind {
     Memory,
     Embedded,
+    Redis,
 }
 
 /// `[wechat]`.

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_core::verify::Verified;
 use auth_core::{AppId, Caller, OpenId, Sid};
@@ -23,6 +24,7 @@ fn route(auth: Auth, apps: Option<Vec<usize>>) -> Route {
         token_in_query: false,
         renew: false,
         forward_token: false,
+        on_store_down: OnStoreDown::Allow,
     }
 }
 
@@ -42,7 +44,8 @@ fn caller(app: usize) -> Authenticated {
 }
 
 fn verdict(route: &Route, caller: Option<Authenticated>) -> Result<usize, &'static str> {
-    let passed = permit(RouteId(0), route, caller, None, "192.0.2.1".parse().unwrap());
+    let passed =
+        permit(RouteId(0), route, caller, &Revocations::default(), None, "192.0.2.1".parse().unwrap());
     passed.map(|permit| permit.upstream()).map_err(|denied| denied.code())
 }
 
@@ -69,4 +72,20 @@ fn a_list_of_apps_lets_those_pass_and_an_empty_one_nobody() {
     assert_eq!(verdict(&shop_only, Some(caller(0))), Err("app_not_allowed"));
     assert_eq!(verdict(&route(Auth::Required, Some(vec![])), Some(caller(0))), Err("app_not_allowed"));
     assert_eq!(verdict(&route(Auth::Optional, Some(vec![])), None), Err("app_not_allowed"));
+}
+
+#[test]
+fn a_route_may_refuse_callers_while_ends_of_other_nodes_may_be_missing() {
+    let mut careful = route(Auth::Optional, None);
+    careful.on_store_down = OnStoreDown::Deny;
+    let never_read = Revocations::shared(Duration::from_secs(15));
+    let verdict = |route: &Route, caller, revocations: &Revocations| {
+        let passed = permit(RouteId(0), route, caller, revocations, None, "192.0.2.1".parse().unwrap());
+        passed.map(|_| ()).map_err(|denied| denied.code())
+    };
+    assert_eq!(verdict(&careful, Some(caller(0)), &never_read), Err("revocations_stale"));
+    // Nobody's session has ended.
+    assert_eq!(verdict(&careful, None, &never_read), Ok(()));
+    assert_eq!(verdict(&careful, Some(caller(0)), &Revocations::default()), Ok(()));
+    assert_eq!(verdict(&route(Auth::Required, None), Some(caller(0)), &never_read), Ok(()));
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::*;
-use crate::config::{Auth, PathPattern, Segment};
+use crate::config::{Auth, OnStoreDown, PathPattern, Segment};
 
 fn route(host: &str, path: &str, methods: &[Method]) -> config::Route {
     let hosts = match host {
@@ -37,6 +37,7 @@ fn route(host: &str, path: &str, methods: &[Method]) -> config::Route {
         token_in_query: false,
         renew: false,
         forward_token: false,
+        on_store_down: OnStoreDown::Allow,
     }
 }
 

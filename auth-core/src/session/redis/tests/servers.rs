@@ -131,7 +131,7 @@ pub(super) fn settings(url: &str) -> RedisSettings {
 }
 
 pub(super) fn store(settings: &RedisSettings, now: u64) -> RedisStore {
-    RedisStore::open(settings, Arc::new(seal()), Arc::new(ManualClock::at(now))).unwrap()
+    RedisStore::open(settings, seal(), Arc::new(ManualClock::at(now))).unwrap()
 }
 
 /// A port that nobody had a moment ago.

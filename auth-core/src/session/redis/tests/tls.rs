@@ -57,6 +57,5 @@ async fn tls_is_spoken_with_a_server_whose_root_is_trusted() {
     let mut wrong = settings(&format!("rediss://127.0.0.1:{port}"));
     wrong.root_certificates = Some(b"no certificate".to_vec());
     let clock = std::sync::Arc::new(crate::ManualClock::at(NOW));
-    let seal = std::sync::Arc::new(super::servers::seal());
-    assert!(super::super::RedisStore::open(&wrong, seal, clock).is_err());
+    assert!(super::super::RedisStore::open(&wrong, super::servers::seal(), clock).is_err());
 }
