@@ -39,6 +39,7 @@ pub(crate) use reference::{reference_markdown, reference_markdown_chinese};
 pub(crate) use schema::schema;
 pub(crate) use values::Limit;
 
+use fingerprint::Noting;
 use secrets::Secrets;
 
 /// Who starts the gateway.
@@ -52,22 +53,30 @@ pub(crate) enum Mode {
 
 /// Reads the config file at `path`, or says everything that is wrong with it.
 pub(crate) fn load(path: &Path, mode: Mode) -> Result<Checked, Mistakes> {
-    compile(path, include::read(path), mode, &secrets::Machine)
+    load_file(path, mode, &secrets::Machine).0
 }
 
 /// Reads the config file at `path` as [`load`] does, and says what it was read from.
 pub(crate) fn load_noting(path: &Path) -> (Result<Checked, Mistakes>, Fingerprint) {
-    let noting = fingerprint::Noting::new(&secrets::Machine);
-    let texts = include::read(path);
-    texts.sources.texts().for_each(|(text, _)| noting.note(text.as_bytes()));
-    let loaded = compile(path, texts, Mode::Normal, &noting);
+    load_file(path, Mode::Normal, &secrets::Machine)
+}
+
+fn load_file(path: &Path, mode: Mode, secrets: &dyn Secrets) -> (Result<Checked, Mistakes>, Fingerprint) {
+    let noting = Noting::new(secrets);
+    let texts = include::read(path, &noting);
+    let loaded = compile(path, texts, mode, &noting);
     (loaded, noting.fingerprint())
 }
 
 /// Reads the `text` of a config that the program carries along, under the name it has in the repository.
 pub(crate) fn load_text(name: &str, text: &str, mode: Mode) -> Result<Checked, Mistakes> {
-    let path = Path::new(name);
-    compile(path, include::read_from(path, text.as_bytes().to_vec()), mode, &secrets::Machine)
+    load_bytes(Path::new(name), text.into(), mode, &secrets::Machine)
+}
+
+/// Takes `bytes` as the content of the main file `path`.
+fn load_bytes(path: &Path, bytes: Vec<u8>, mode: Mode, secrets: &dyn Secrets) -> Result<Checked, Mistakes> {
+    let noting = Noting::new(secrets);
+    compile(path, include::read_from(path, bytes, &noting), mode, &noting)
 }
 
 /// From texts to the form as used.

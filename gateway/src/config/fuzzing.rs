@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::secrets::{SecretFile, Secrets};
-use super::{Checked, Mistakes, Mode, compile, include};
+use super::{Checked, Mistakes, Mode, load_bytes};
 
 /// In a folder that can have no files, so that an `include` finds none.
 const MAIN: &str = "/dev/null/wxgate.toml";
@@ -41,8 +41,7 @@ pub(crate) fn load(data: &[u8]) -> Vec<Checked> {
     let (secrets, pasted) = (secrets(&text), pasted(&text));
     let mut accepted = Vec::new();
     for mode in [Mode::Normal, Mode::Dev] {
-        let texts = include::read_from(Path::new(MAIN), data.to_vec());
-        let (said, printed) = match compile(Path::new(MAIN), texts, mode, &Vault) {
+        let (said, printed) = match load_bytes(Path::new(MAIN), data.to_vec(), mode, &Vault) {
             Ok(checked) => {
                 let forms = (checked.warnings.join("\n"), format!("{checked:?}"));
                 accepted.push(checked);

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::fingerprint::Noting;
 use super::mistake::Mistake;
 use super::source::{SourceMap, Span};
 
@@ -25,9 +26,9 @@ pub(crate) struct Texts {
 }
 
 /// Reads `path` and its includes.
-pub(crate) fn read(path: &Path) -> Texts {
-    match read_file(path) {
-        Ok(bytes) => read_from(path, bytes),
+pub(crate) fn read(path: &Path, noting: &Noting<'_>) -> Texts {
+    match noting.config(path) {
+        Ok(bytes) => read_from(path, bytes, noting),
         Err(why) => {
             let mut texts = Texts { lost: true, ..Texts::default() };
             texts.sources.add(path.display().to_string(), String::new());
@@ -38,16 +39,16 @@ pub(crate) fn read(path: &Path) -> Texts {
 }
 
 /// Takes `bytes` as the content of the main file `path`, and reads its includes.
-pub(crate) fn read_from(path: &Path, bytes: Vec<u8>) -> Texts {
+pub(crate) fn read_from(path: &Path, bytes: Vec<u8>, noting: &Noting<'_>) -> Texts {
     let mut texts = Texts::default();
     let text = texts.decode(path, bytes, None);
     let patterns = patterns(&text);
     texts.sources.add(path.display().to_string(), text);
     let mut seen = vec![path.to_owned()];
     for (pattern, span) in patterns {
-        for file in texts.expand(path, &pattern, &span) {
+        for file in texts.expand(path, &pattern, &span, noting) {
             if !seen.contains(&file) {
-                texts.include(&file, &span);
+                texts.include(&file, &span, noting);
                 seen.push(file);
             }
         }
@@ -67,7 +68,7 @@ fn patterns(text: &str) -> Vec<(String, Span)> {
 
 impl Texts {
     /// Adds one included file; `from` is the place that names it.
-    fn include(&mut self, file: &Path, from: &Span) {
+    fn include(&mut self, file: &Path, from: &Span, noting: &Noting<'_>) {
         if self.sources.len() == FILES_MAX {
             let why = format!("more than {FILES_MAX} files");
             self.mistakes.push(Mistake::new(from.clone(), "include", why));
@@ -75,7 +76,7 @@ impl Texts {
         if self.sources.len() >= FILES_MAX {
             return;
         }
-        match read_file(file) {
+        match noting.config(file) {
             Ok(bytes) => {
                 let text = self.decode(file, bytes, Some(from));
                 self.sources.add(file.display().to_string(), text);
@@ -103,7 +104,7 @@ impl Texts {
     }
 
     /// The files that `pattern`, an item of `include` in the file `main`, stands for, in the order of their names.
-    fn expand(&mut self, main: &Path, pattern: &str, span: &Span) -> Vec<PathBuf> {
+    fn expand(&mut self, main: &Path, pattern: &str, span: &Span, noting: &Noting<'_>) -> Vec<PathBuf> {
         let mut wrong = |why: &str, help: &str| {
             self.mistakes.push(Mistake::new(span.clone(), "include", why).help(help));
             Vec::new()
@@ -126,12 +127,12 @@ impl Texts {
         if !name.contains('*') {
             return vec![folder.join(name)];
         }
-        matches(&folder, name)
+        noting.matches(&folder, name)
     }
 }
 
 /// The files in `folder` whose names match. A folder that does not exist holds none.
-fn matches(folder: &Path, pattern: &str) -> Vec<PathBuf> {
+pub(super) fn matches(folder: &Path, pattern: &str) -> Vec<PathBuf> {
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = std::fs::read_dir(here).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -154,7 +155,8 @@ fn fits(pattern: &str, name: &str) -> bool {
     rest.ends_with(last)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+/// The content of a config file, or why it cannot be read.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
     match read {

@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::secrets::{SecretFile, Secrets};
-use super::{Checked, Mistakes, Mode, compile, include};
+use super::{Checked, Mistakes, Mode, load_bytes};
 
 /// The secrets of a test.
 #[derive(Default)]
@@ -62,7 +62,7 @@ fn certificate(names: &[&str]) -> (String, String) {
 const MAIN: &str = "/etc/wxgate/wxgate.toml";
 
 fn load_with(text: &str, mode: Mode, vault: &Vault) -> Result<Checked, Mistakes> {
-    compile(Path::new(MAIN), include::read_from(Path::new(MAIN), text.into()), mode, vault)
+    load_bytes(Path::new(MAIN), text.into(), mode, vault)
 }
 
 /// Loads `text`, completed with what every config needs: the version before it, the rest behind it.

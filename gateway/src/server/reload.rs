@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -144,23 +144,26 @@ impl BackgroundService for Reload {
 impl Reload {
     /// Reads the config, and takes it over if it is another. Who asked by a signal is told what came of it in any case.
     async fn look(&self, asked: bool) {
-        let path = self.path.clone();
-        let Ok((loaded, fingerprint)) = tokio::task::spawn_blocking(move || config::load_noting(&path)).await
-        else {
+        let (path, before) = (self.path.clone(), self.read().clone());
+        let look = move || {
+            let changed = !before.is_current();
+            (changed || asked).then(|| (changed, config::load_noting(&path)))
+        };
+        let Ok(Some((changed, (loaded, fingerprint)))) = tokio::task::spawn_blocking(look).await else {
             return;
         };
-        let before =
-            std::mem::replace(&mut *self.read.lock().unwrap_or_else(PoisonError::into_inner), fingerprint);
-        if before == fingerprint && !asked {
-            return;
-        }
+        *self.read() = fingerprint;
         match loaded {
             Err(mistakes) => self.refused("refused", &mistakes),
-            Ok(_) if before == fingerprint => {
+            Ok(_) if !changed => {
                 tracing::info!("SIGHUP: the config is the one in force, or was refused before")
             }
             Ok(config) => self.take_over(config).await,
         }
+    }
+
+    fn read(&self) -> MutexGuard<'_, Fingerprint> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn take_over(&self, mut config: Checked) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Vault, completed, told};
-use crate::config::{Checked, Mistakes, Mode, compile, include};
+use crate::config::{Checked, Mistakes, Mode, load_file};
 
 /// A folder with these files; the first is the main one.
 fn load(files: &[(&str, &str)]) -> Result<Checked, Mistakes> {
@@ -14,7 +14,7 @@ fn load(files: &[(&str, &str)]) -> Result<Checked, Mistakes> {
         std::fs::write(path, text).unwrap();
     }
     let main = folder.path().join(files[0].0);
-    compile(&main, include::read(&main), Mode::Normal, &Vault::full())
+    load_file(&main, Mode::Normal, &Vault::full()).0
 }
 
 fn main_with(lines: &str) -> (&'static str, String) {
@@ -101,7 +101,7 @@ fn an_included_file_may_not_include() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_one_mistake() {
-    let read = |path: &Path| compile(path, include::read(path), Mode::Normal, &Vault::full()).unwrap_err();
+    let read = |path: &Path| load_file(path, Mode::Normal, &Vault::full()).0.unwrap_err();
     let missing = read(Path::new("/nowhere/wxgate.toml"));
     assert!(missing.to_string().contains("cannot read /nowhere/wxgate.toml"), "{missing}");
     assert_eq!(missing.list.len(), 1, "{missing}");

@@ -4,13 +4,12 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use super::{MAIN, Vault, completed, load};
-use crate::config::{Mode, compile, include};
+use crate::config::{Mode, load_bytes};
 use std::path::Path;
 
 fn survives(bytes: Vec<u8>) {
     for mode in [Mode::Normal, Mode::Dev] {
-        let texts = include::read_from(Path::new(MAIN), bytes.clone());
-        if let Err(mistakes) = compile(Path::new(MAIN), texts, mode, &Vault::full()) {
+        if let Err(mistakes) = load_bytes(Path::new(MAIN), bytes.clone(), mode, &Vault::full()) {
             assert!(
                 !mistakes.list.is_empty(),
                 "refused without a reason: {:?}",
