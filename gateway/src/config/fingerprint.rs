@@ -140,7 +140,6 @@ impl Secrets for Noting<'_> {
 mod tests {
     use std::fs;
 
-    use super::*;
     use crate::config::load_noting;
 
     #[test]
