@@ -1,43 +1,16 @@
 //! Three masters, between which slots move, and one replica that is promoted.
 
-use std::process::Command;
 use std::time::Instant;
 
 use futures_util::future::join_all;
 
 use super::super::RedisStore;
 use super::ends::missed;
-use super::servers::{DEADLINE, Server, settings, store};
+use super::servers::{Cluster, DEADLINE, Server, redis_cli, settings, store};
 use super::{HOUR, digest, rights};
 use crate::Sid;
 use crate::session::tests::{NOW, session};
 use crate::session::{Claim, Ended, LoginSession, News, SessionStore};
-
-fn redis_cli(arguments: &[&str]) -> String {
-    let output = Command::new("redis-cli").args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    said
-}
-
-/// Waits until each node says so of the cluster.
-fn settled(nodes: &[Server], what: &str) {
-    let end = Instant::now() + DEADLINE;
-    while !nodes.iter().all(|node| node.cli(&["CLUSTER", "INFO"]).contains(what)) {
-        assert!(Instant::now() < end, "{}", nodes[0].cli(&["CLUSTER", "NODES"]));
-    }
-}
-
-fn cluster() -> (Vec<Server>, String) {
-    let nodes: Vec<_> = (0..3).map(|_| Server::node()).collect();
-    let hosts: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-    let mut create = vec!["--cluster", "create"];
-    create.extend(hosts.iter().map(String::as_str));
-    create.extend(["--cluster-replicas", "0", "--cluster-yes"]);
-    redis_cli(&create);
-    settled(&nodes, "cluster_state:ok");
-    (nodes, format!("redis-cluster://{}", hosts.join(",")))
-}
 
 fn numbered(number: u128) -> LoginSession {
     LoginSession { sid: Sid::from_bytes(number.to_be_bytes()), ..session(1) }
@@ -52,7 +25,8 @@ async fn all_there(store: &RedisStore, numbers: std::ops::Range<u128>) {
 
 #[tokio::test]
 async fn sessions_live_on_all_nodes_and_follow_their_slots() {
-    let (nodes, url) = cluster();
+    let cluster = Cluster::start();
+    let (nodes, url) = (&cluster.nodes, cluster.url());
     let more = ["+cluster|slots", "+asking"];
     let rule = [&["ACL", "SETUSER", "gateway", "on", ">hunter2"], &rights()[..], &more].concat();
     nodes.iter().for_each(|node| assert_eq!(node.cli(&rule), "OK"));
@@ -67,7 +41,7 @@ async fn sessions_live_on_all_nodes_and_follow_their_slots() {
     for session in (0..60).map(numbered) {
         here.put(session).await.unwrap();
     }
-    for node in &nodes {
+    for node in nodes {
         assert_ne!(node.cli(&["DBSIZE"]), "0", "every node keeps some");
     }
     all_there(&there, 0..60).await;
@@ -117,20 +91,16 @@ async fn sessions_live_on_all_nodes_and_follow_their_slots() {
 
 #[tokio::test]
 async fn a_replica_that_is_promoted_is_found() {
-    let (mut nodes, url) = cluster();
-    let replica = Server::node();
-    let master = nodes[0].cli(&["CLUSTER", "MYID"]);
-    let (new, old) = (format!("127.0.0.1:{}", replica.port), format!("127.0.0.1:{}", nodes[0].port));
-    redis_cli(&["--cluster", "add-node", &new, &old, "--cluster-slave", "--cluster-master-id", &master]);
-    replica.wait_for("MASTER <-> REPLICA sync: Finished with success");
-    let store = store(&settings(&url), NOW);
+    let mut cluster = Cluster::start();
+    let _replica = cluster.replica();
+    let store = store(&settings(&cluster.url()), NOW);
     for session in (0..30).map(numbered) {
         store.put(session).await.unwrap();
     }
-    nodes[0].kill();
+    cluster.nodes[0].kill();
     let began = Instant::now();
     loop {
-        assert!(began.elapsed() < DEADLINE, "{}", nodes[1].cli(&["CLUSTER", "NODES"]));
+        assert!(began.elapsed() < DEADLINE, "{}", cluster.nodes[1].cli(&["CLUSTER", "NODES"]));
         let answers = join_all((30..60).map(|number| store.put(numbered(number)))).await;
         if answers.iter().all(Result::is_ok) {
             break;

@@ -3,23 +3,15 @@
 use std::time::Instant;
 
 use super::ends::missed;
-use super::servers::{DEADLINE, PACE, Server, settings, store};
+use super::servers::{DEADLINE, PACE, Server, Watched, settings, store};
 use crate::Sid;
 use crate::session::tests::{NOW, session};
 use crate::session::{Ended, News, SessionStore};
 
 #[tokio::test]
 async fn a_failover_is_followed_and_loses_no_end() {
-    let mut master = Server::start(&[]);
-    let replica = Server::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    replica.wait_for("MASTER <-> REPLICA sync: Finished with success");
-    let sentinels: Vec<_> = (0..3).map(|_| Server::sentinel(master.port, 2, "")).collect();
-    for sentinel in &sentinels {
-        sentinel.wait_for("+slave slave");
-        sentinel.wait_for_times("+sentinel sentinel", 2);
-    }
-    let hosts: Vec<_> = sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-    let url = format!("redis-sentinel://{}/shop", hosts.join(","));
+    let mut redis = Watched::start(3);
+    let url = redis.url();
     let (here, there) = (store(&settings(&url), NOW), store(&settings(&url), NOW));
     let (mut news, _here_news) = (there.subscribe().unwrap(), here.subscribe().unwrap());
     missed(&mut news).await;
@@ -31,7 +23,7 @@ async fn a_failover_is_followed_and_loses_no_end() {
         here.end(ended(number)).await.unwrap();
         made.push(ended(number));
     }
-    master.kill();
+    redis.master.kill();
     // Commands run on; what fails is tried again later, as a node does.
     let (mut number, mut failed, began) = (10, 0, Instant::now());
     while made.len() < 20 {
@@ -55,9 +47,9 @@ async fn a_failover_is_followed_and_loses_no_end() {
     }
 
     // The old master comes back as what it was, and is not believed.
-    master.restart();
+    redis.master.restart();
     here.put(session(9)).await.unwrap();
-    assert!(replica.cli(&["EXISTS", &format!("wxg:{{{}}}", session(9).sid)]) == "1");
+    assert!(redis.replica.cli(&["EXISTS", &format!("wxg:{{{}}}", session(9).sid)]) == "1");
 }
 
 #[tokio::test]
@@ -77,7 +69,7 @@ async fn a_master_that_steps_down_costs_no_command() {
 #[tokio::test]
 async fn a_replica_that_a_sentinel_names_is_not_taken_for_a_master() {
     let master = Server::start(&[]);
-    let replica = Server::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let replica = Server::replica(master.port);
     let sentinel = Server::sentinel(replica.port, 1, "");
     let store = store(&settings(&format!("redis-sentinel://127.0.0.1:{}/shop", sentinel.port)), NOW);
     let why = store.check().await.unwrap_err().to_string();
