@@ -57,6 +57,22 @@ struct Live {
     connection: Connection,
     number: u64,
     since: Instant,
+    /// Closed with the runtime that drives the connection.
+    runtime: watch::Receiver<()>,
+}
+
+impl Live {
+    /// On the runtime of whoever asks, as the connection is.
+    fn new(connection: Connection, number: u64) -> Self {
+        let (driven, runtime) = watch::channel(());
+        tokio::spawn(async move { driven.closed().await });
+        Self { connection, number, since: Instant::now(), runtime }
+    }
+
+    /// Whether anybody drives it still.
+    fn is_driven(&self) -> bool {
+        self.runtime.has_changed().is_ok()
+    }
 }
 
 impl Link {
@@ -98,11 +114,11 @@ impl Link {
         let mut attempt = {
             let mut state = self.state();
             match &state.standing {
-                Standing::Connected(live) => return Ok(live.clone()),
+                Standing::Connected(live) if live.is_driven() => return Ok(live.clone()),
                 Standing::Failed { why, again_at } if Instant::now() < *again_at => return Err(why.clone()),
                 Standing::Connecting(attempt) if attempt.has_changed().is_ok() => attempt.clone(),
-                // A closed attempt died with the runtime that it ran on.
-                Standing::Failed { .. } | Standing::Idle | Standing::Connecting(_) => {
+                // A closed attempt, or connection, died with the runtime that it ran on.
+                _ => {
                     let (result, attempt) = watch::channel(None);
                     state.standing = Standing::Connecting(attempt.clone());
                     tokio::spawn(Arc::clone(self).attempt(result));
@@ -124,7 +140,7 @@ impl Link {
                     tracing::info!(redis = self.name, "Redis is within reach again");
                 }
                 state.made += 1;
-                let live = Live { connection, number: state.made, since: Instant::now() };
+                let live = Live::new(connection, state.made);
                 state.standing = Standing::Connected(live.clone());
                 Ok(live)
             }

@@ -10,7 +10,7 @@ mod trouble;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use self::servers::{DEADLINE, Server, settings, store};
+use self::servers::{Cluster, DEADLINE, Server, settings, store};
 use crate::session::tests::{NOW, session, sid};
 use crate::session::{Claim, CodeDigest, Ended, LoginSession, SessionStore};
 use crate::{AppId, LoginCode, OpenId};
@@ -94,11 +94,13 @@ async fn a_login_and_an_end_of_one_moment_leave_no_session() {
 
 #[test]
 fn a_store_outlives_the_runtime_that_it_connected_on() {
-    let server = Server::start(&[]);
-    let store = server.store(NOW);
-    for number in 1..=3 {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(store.put(session(number))).unwrap();
+    let (server, cluster) = (Server::start(&[]), Cluster::start());
+    for url in [server.url(), cluster.url()] {
+        let store = store(&settings(&url), NOW);
+        for number in 1..=3 {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(store.put(session(number))).unwrap();
+        }
     }
 }
 
