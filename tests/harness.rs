@@ -14,9 +14,12 @@ pub(crate) mod h2;
 pub(crate) mod hello;
 pub(crate) mod tokens;
 mod keys;
+pub(crate) mod redis;
+mod nodes;
 
 pub(crate) use gateway::{Config, Gateway};
 pub(crate) use keys::KeyFile;
+pub(crate) use nodes::Nodes;
 pub(crate) use outcome::Outcome;
 pub(crate) use ports::free_port;
 pub(crate) use process::{Process, run, wxgate};

@@ -21,6 +21,7 @@ mod websocket;
 mod concurrency;
 mod restarts;
 mod reload;
+mod nodes;
 mod admin;
 mod config_files;
 mod command_line;

@@ -11,11 +11,11 @@ use crate::harness::gateway::{ROUTES, write_key_file};
 use crate::harness::tls::{Certificates, Hello, TlsConnection};
 use crate::harness::{Config, Gateway, MERCHANT, Recorder, SHOP};
 
-const IN_FORCE: &str = "the changed config is in force";
+pub(crate) const IN_FORCE: &str = "the changed config is in force";
 const NOT_TAKEN: &str = "the changed config is not taken over";
 
 /// Changes the config file and tells the gateway; waits until its log says `what` once more.
-async fn change(gateway: &Gateway, what: &str, change: impl FnOnce(String) -> String) {
+pub(crate) async fn change(gateway: &Gateway, what: &str, change: impl FnOnce(String) -> String) {
     let before = gateway.process.log().matches(what).count();
     let text = std::fs::read_to_string(gateway.config_path()).unwrap();
     // As an editor or a mounted volume does it: nobody reads half a file.

@@ -111,7 +111,7 @@ auth = "deny"
 
 /// The most that an operator can turn on: each crate that has ever seen a secret, by name.
 const LOUDEST: &str = "trace,pingora_proxy=trace,pingora_core=trace,hyper=trace,hyper_util=trace,reqwest=trace,h2=trace,\
-                       rustls=trace,axum=trace,tower=trace,redb=trace";
+                       rustls=trace,axum=trace,tower=trace,redb=trace,redis=trace";
 
 /// A running gateway with its simulator. What it logs, shows in its metrics and answers to raw requests is searched for
 /// secrets.
@@ -167,7 +167,7 @@ impl Gateway {
             .unwrap();
         let (tls, environment) = (config.tls, config.environment);
         let mut gateway = Self { port, admin_port, simulator, client, process, tls, environment, folder };
-        gateway.wait_until_ready().await;
+        gateway.wait_until("/readyz").await;
         gateway
     }
 
@@ -200,20 +200,27 @@ impl Gateway {
     /// Starts it again by a program that becomes it, such as `env`.
     pub(crate) async fn start_again_under(&mut self, launcher: &[&str]) {
         self.process = spawn(self.folder.path(), &self.environment, launcher);
-        self.wait_until_ready().await;
+        self.wait_until("/readyz").await;
     }
 
-    async fn wait_until_ready(&mut self) {
+    /// Starts it again and waits until it takes requests, ready or not.
+    pub(crate) async fn start_again_unready(&mut self) {
+        self.process = spawn(self.folder.path(), &self.environment, &[]);
+        self.wait_until("/livez").await;
+    }
+
+    /// Waits until the private listener says 200 there, and the public one is open.
+    async fn wait_until(&mut self, health: &str) {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
-            let ready = self.client.get(self.admin_url("/readyz")).send().await;
+            let ready = self.client.get(self.admin_url(health)).send().await;
             let open = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await;
             if ready.is_ok_and(|ready| ready.status() == 200) && open.is_ok() {
                 return;
             }
             let ended = self.process.ended();
             assert!(ended.is_none(), "the gateway ended: {ended:?}\n{}", self.process.log());
-            assert!(std::time::Instant::now() < deadline, "the gateway does not become ready");
+            assert!(std::time::Instant::now() < deadline, "the gateway does not come up: {health}");
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }

@@ -165,7 +165,8 @@ async fn a_logout_reaches_every_place_that_remembers() {
         let warm = Warm::start(cache).await;
         let _case = case(
             "F07",
-            "after a logout the token is refused at once: by the cache and by each connection that carried it last",
+            "after a logout the token is refused at once: by the cache and by each connection that carried it last; \
+             by other nodes within a second (H09)",
         );
         let token = warm.gateway.log_in(&SHOP, "bob").await;
         let mut connections = Vec::new();

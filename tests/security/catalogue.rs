@@ -32,7 +32,6 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
     ("H01", "there is no refresh token: who is not in any more logs in again, and a login code works once"),
     ("H04", "there is one kind of token: a JWT of another `typ` under the same key is refused (E14)"),
     ("H06", "not built yet: ending all sessions of an openid"),
-    ("H09", "not built yet: a store that several nodes share"),
     ("H10", "not built yet: the operator's revocation; there are no roles"),
     (
         "H13",
@@ -149,6 +148,14 @@ const HELD_ELSEWHERE: &[(&str, &str, &str, &str)] = &[
         "who logged out stays logged out after the process ended, was killed or was interrupted, and everybody else stays in",
         "tests/restarts.rs",
         "a_restarted_gateway_knows_its_sessions_and_who_logged_out",
+    ),
+    (
+        "H09",
+        "what ends on one node is refused on all that share its Redis, told within a second and read again every \
+         `store.redis_reread`; by those that start later, too, and when Redis lost it; while Redis is away each route says \
+         whether callers pass (`on_store_down`)",
+        "tests/nodes/ends.rs",
+        "who_logs_out_on_one_node_is_refused_on_all",
     ),
     (
         "H12",

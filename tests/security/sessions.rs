@@ -60,8 +60,8 @@ async fn a_session_ends_with_its_time_and_a_logout_is_never_a_mistake() {
 async fn a_store_in_trouble_refuses_logins_and_logs_nobody_out() {
     let _case = case(
         "H11",
-        "a full store refuses the next login with 503 and its sessions go on; a damaged one does not start and is left \
-         as it is",
+        "a full store refuses the next login with 503 and its sessions go on, as with a Redis that is away or stands still \
+         (`tests/nodes/trouble.rs`); a damaged file does not start and is left as it is",
     );
     let recorder = Recorder::start().await;
     let config = Config::new(recorder.port, gateway::ROUTES).with("[store]\nsessions_max = 1\n");

@@ -1,0 +1,130 @@
+//! A session that ends on one node ends on all.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::Load;
+use crate::harness::redis::{PACE, Server};
+use crate::harness::tokens::now;
+use crate::harness::{Connection, Nodes, Script, secret};
+
+/// Nothing is read anew unless a connection was.
+const TOLD_ONLY: &str = "redis_reread = \"5m\"\nredis_stale_after = \"10m\"\n";
+
+/// The session that a token names.
+pub(super) fn sid_of(token: &str) -> String {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&claims).unwrap()["sid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn who_logs_out_on_one_node_is_refused_on_all() {
+    let password = secret("hunter2-hunter2");
+    let user = format!("gateway on >{password} ~wxg:* &wxg:* +@all");
+    let user: Vec<_> = ["--user"].into_iter().chain(user.split(' ')).collect();
+    let redis = Server::start(&user);
+    let url = redis.url().replace("://", &format!("://gateway:{password}@"));
+    let mut nodes = Nodes::start(&url, TOLD_ONLY).await;
+    let (mut ended, mut longest) = (Vec::new(), Duration::ZERO);
+    for round in 0..12 {
+        let (here, there) = (round % 3, (round + 1) % 3);
+        let (phone, tablet) = (nodes.log_in(here, "alice").await, nodes.log_in(there, "alice").await);
+        // Now every node remembers both.
+        for token in [&phone, &tablet, &phone] {
+            nodes.all_pass(token).await;
+        }
+        if round >= 6 {
+            // Whatever is published from now on may be heard, or read later, or both.
+            redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        }
+        assert_eq!(nodes.log_out(there, &phone).await, (204, String::new()));
+        longest = longest.max(nodes.all_refuse(&phone).await);
+        nodes.all_pass(&tablet).await;
+        ended.push(phone);
+    }
+    eprintln!("the last node refused after {longest:?} at most");
+
+    // So do one that starts later, and one that starts again.
+    let late = nodes.add().await;
+    nodes.all[1].restart("KILL").await;
+    let seen = nodes.recorder.seen().len();
+    for token in &ended {
+        for node in [late, 1] {
+            assert_eq!(nodes.ask(node, token, "/api/x").await.1, "session_ended");
+            assert_eq!(nodes.ask(node, token, "/session").await.1, "session_ended");
+        }
+    }
+    assert_eq!(nodes.recorder.seen().len(), seen);
+}
+
+#[tokio::test]
+async fn an_open_websocket_closes_when_its_session_ends_on_another_node() {
+    let redis = Server::start(&[]);
+    let nodes = Nodes::start(&redis.url(), TOLD_ONLY).await;
+    let (alice, bob) = (nodes.log_in(0, "alice").await, nodes.log_in(0, "bob").await);
+    nodes.recorder.play(Script::after_body().accept_websocket().silence());
+    let open = async |node: usize, token: &str| {
+        let mut socket = Connection::open(nodes.all[node].port).await;
+        let answer = socket
+            .ask(format!(
+                "GET /ws HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Authorization: Bearer {token}\r\n\r\n"
+            ))
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        socket
+    };
+    let (mut ended, mut goes_on) = (open(1, &alice).await, open(2, &bob).await);
+    assert_eq!(nodes.log_out(0, &alice).await.0, 204);
+    // RFC 6455 §5.5.1: a close frame with the code 1008.
+    assert_eq!(ended.rest_bytes().await, [0x88, 0x02, 0x03, 0xf0]);
+    goes_on.send("still here").await;
+    let heard = |bytes: &Vec<u8>| bytes.ends_with(b"still here");
+    nodes.recorder.until(|recorder| recorder.received().iter().any(heard)).await;
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_was_told_of_is_read_from_the_log() {
+    let redis = Server::start(&[]);
+    let nodes = Nodes::start(&redis.url(), "redis_reread = \"1s\"\n").await;
+    let token = nodes.log_in(0, "alice").await;
+    nodes.all_pass(&token).await;
+    // As a node writes it, but for the message.
+    redis.cli(&["ZADD", "wxg:ends", &(now() + 7200).to_string(), &sid_of(&token)]);
+    nodes.all_refuse(&token).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_lost_with_its_memory_stays_ended() {
+    let mut redis = Server::start(&[]);
+    let mut nodes = Nodes::start(&redis.url(), &format!("{TOLD_ONLY}{}", super::QUIET)).await;
+    let (before, meanwhile) = (nodes.log_in(0, "alice").await, nodes.log_in(0, "bob").await);
+    let load = Load::start(&nodes, &[nodes.log_in(0, "carol").await, nodes.log_in(1, "carol").await]);
+    nodes.all_pass(&meanwhile).await;
+    assert_eq!(nodes.log_out(0, &before).await.0, 204);
+    nodes.all_refuse(&before).await;
+
+    redis.kill();
+    // In force where it was asked for, and said to be no more than that.
+    assert_eq!(nodes.log_out(0, &meanwhile).await, (503, "store_unavailable".to_owned()));
+    assert_eq!(nodes.ask(0, &meanwhile, "/api/x").await.1, "session_ended");
+    assert_eq!(nodes.all_say(&before, "/api/x").await, vec![(401, "session_ended".to_owned()); 3]);
+    redis.restart();
+
+    // Nothing was saved. The node where they ended writes both down, the second without being asked again.
+    nodes.all_refuse(&meanwhile).await;
+    let in_the_log = |token: &str| !redis.cli(&["ZSCORE", "wxg:ends", &sid_of(token)]).is_empty();
+    while !(in_the_log(&before) && in_the_log(&meanwhile)) {
+        tokio::time::sleep(PACE).await;
+    }
+    let late = nodes.add().await;
+    for token in [&before, &meanwhile] {
+        assert_eq!(nodes.ask(late, token, "/api/x").await.1, "session_ended");
+    }
+    let asked = load.stop().await;
+    eprintln!("{asked} requests of others were answered meanwhile");
+}
