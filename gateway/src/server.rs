@@ -62,6 +62,7 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
     let (delay, timeout) = (config.server.drain_delay, config.server.drain_timeout);
     let admin_listener = admin::bind(config.admin.listen)
         .with_context(|| format!("the private listener {} cannot be opened", config.admin.listen))?;
+    let admin_on_loopback = config.admin.listen.ip().is_loopback();
     let public: Vec<_> = config.server.listen.iter().chain(&config.tls.listen).copied().collect();
     public.iter().try_for_each(|address| check_free(*address))?;
     let (server_conf, fixed) = (server_conf(&config), reload::Fixed::of(&config));
@@ -92,8 +93,12 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
         service.add_listener(listener(address));
     }
     server.add_service(service);
-    let state =
-        AdminState { live: live.clone(), registry: Arc::new(registry), draining: Arc::clone(&draining) };
+    let state = AdminState {
+        live: live.clone(),
+        registry: Arc::new(registry),
+        draining: Arc::clone(&draining),
+        on_loopback: admin_on_loopback,
+    };
     server.add_service(background_service("admin", Admin { listener: admin_listener, state }));
     server.add_service(background_service("upkeep", background::Upkeep { live: live.clone() }));
     server.add_service(background_service("other nodes", background::Follow(live.clone())));

@@ -17,6 +17,7 @@ use http::HeaderValue;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
+use crate::admin::credential::Credentials;
 use crate::assertion::Assertions;
 use crate::budget::BudgetedExchange;
 use crate::config::{self, Checked};
@@ -79,6 +80,8 @@ pub(crate) struct Snapshot {
     pub(crate) injector: Injector,
     assertions: Option<Assertions>,
     pub(crate) jwks: Bytes,
+    /// Of the private listener.
+    pub(crate) credentials: Credentials,
 }
 
 impl Snapshot {
@@ -146,6 +149,7 @@ impl Snapshot {
             token_sources: TokenSources { headers: config.token.headers, query: config.token.query },
             injector: Injector::new(&config.identity)?,
             assertions,
+            credentials: Credentials::of(&config.admin),
             jwks: serde_json::to_vec(&keys.jwks())?.into(),
             server: config.server,
             openid_in_answer: config.login.openid_in_answer,

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 #[derive(Debug, clap::Args)]
 pub(super) struct Keygen {
     /// What the key is for: hs256, es256 and eddsa sign tokens (services that verify them themselves need one of the last
-    /// two), aes256 seals the store
+    /// two), aes256 seals the store, token is a credential for the private listener
     #[arg(long, value_enum, default_value = "hs256")]
     alg: Alg,
     /// Write to this new file, readable by you alone, instead of printing
@@ -26,12 +26,14 @@ enum Alg {
     Es256,
     Eddsa,
     Aes256,
+    Token,
 }
 
 impl Keygen {
     pub(super) fn execute(&self) -> anyhow::Result<()> {
         let key = match self.alg {
-            Alg::Hs256 => generate(Algorithm::Hs256),
+            // A credential is 256 random bits in letters that a header can hold, as the text of such a key is.
+            Alg::Hs256 | Alg::Token => generate(Algorithm::Hs256),
             Alg::Es256 => generate(Algorithm::Es256),
             Alg::Eddsa => generate(Algorithm::EdDsa),
             Alg::Aes256 => generate_seal_key(),

@@ -2,6 +2,7 @@
 //!
 //! No check stops at a mistake. It notes it, goes on with a value that does no harm, and the whole is thrown away at the end.
 
+mod admin;
 mod context;
 mod idle;
 mod keys;
@@ -27,9 +28,9 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     version(file.version, cx);
     let server = serving::server(&file.server, !file.tls.listen.is_empty(), cx);
     let tls = tls::tls(&file.tls, &server, cx);
-    let admin = serving::admin(&file.admin, &server, &tls, cx);
     let log = serving::log(&file.log, cx);
     let token = tokens::token(file.token, cx);
+    let admin = admin::admin(&file.admin, (&server, &tls), &token.keys, cx);
     let session = tokens::session(&file.session, token.ttl, cx);
     let store = store::store(file.store, &token.keys, cx);
     let wechat = sections::wechat(&file.wechat, cx);

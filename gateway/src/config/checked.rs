@@ -12,7 +12,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 use rustls::sign::CertifiedKey;
 use schemars::JsonSchema;
-use secrecy::SecretSlice;
+use secrecy::{SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::config::values::Limit;
@@ -93,11 +93,13 @@ pub(crate) struct Certificate {
     pub(crate) key: Arc<CertifiedKey>,
 }
 
-/// `[admin]`: the private listener. Loopback only, until it can ask for a credential.
+/// `[admin]`: the private listener.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    /// Default `127.0.0.1:9090`.
+    /// Default `127.0.0.1:9090`. Other than loopback only with a token.
     pub(crate) listen: SocketAddr,
+    /// The operator's credential, of at least 32 characters that a header can hold. Default none.
+    pub(crate) token: Option<SecretString>,
 }
 
 /// `[log]`.

@@ -16,14 +16,20 @@ pub(crate) fn hidden(table: &Table<'_>, sources: &SourceMap, broken: bool) -> Ve
 }
 
 /// Whether what stands under this name may be a secret. Misspelt names must be caught too: so parts of a name suffice, and
-/// of an app nothing is shown but what is known to be none.
+/// of an app and of the private listener nothing is shown but what is known to be none.
 fn secretive(name: &str) -> bool {
     let name = name.to_lowercase();
-    if name == "app" {
+    if OF_SECRETS.contains(&name.as_str()) {
         return true;
     }
     ["secret", "key", "pass", "credential", "pem", "redis"].iter().any(|part| name.contains(part))
 }
+
+/// Tables that hold little but secrets.
+const OF_SECRETS: [&str; 2] = ["app", "admin"];
+
+/// What is no secret wherever it stands.
+const PLAIN: [&str; 3] = ["kid", "appid", "listen"];
 
 fn in_table(table: &Table<'_>, inside: bool, spans: &mut Vec<Span>) {
     for (key, value) in table {
@@ -35,7 +41,7 @@ fn in_table(table: &Table<'_>, inside: bool, spans: &mut Vec<Span>) {
                     spans.push(value.span());
                 }
             }
-            DeValue::String(_) if name == "kid" || name == "appid" => {}
+            DeValue::String(_) if PLAIN.contains(&name) => {}
             _ => in_value(value, inside || secretive(name), spans),
         }
     }
@@ -85,21 +91,23 @@ fn is_secret_word(word: &str) -> bool {
     whole || word.split('/').any(looks_secret)
 }
 
-/// Lines that hold a secretive word, the lines of apps, whole texts in triple quotes, and whole PEM blocks.
+/// Lines that hold a secretive word, the lines of apps and of the private listener, whole texts in triple quotes, and whole PEM blocks.
 fn in_text(text: &str, base: usize, spans: &mut Vec<Span>) {
-    let (mut inside, mut of_app, mut start) = (false, false, 0);
+    let (mut inside, mut of_secrets, mut start) = (false, false, 0);
     for line in text.split_inclusive('\n') {
         let here = base + start..base + start + line.len();
         start += line.len();
         let edge = line.contains("\"\"\"") || line.contains("'''") || line.contains("-----");
         let words = line.trim_start();
         if words.starts_with('[') {
-            of_app = words.trim_start_matches(['[', ' ']).starts_with("app");
+            let name = words.trim_start_matches(['[', ' ']);
+            of_secrets = OF_SECRETS.iter().any(|table| name.starts_with(table));
         }
-        let app = (of_app && !words.starts_with(['[', 'a']))
-            || words.starts_with("app.")
-            || words.starts_with("app ");
-        if inside || edge || app || secretive(line) {
+        let plain = words.starts_with('[') || PLAIN.iter().any(|name| words.starts_with(name));
+        let dotted = OF_SECRETS
+            .iter()
+            .any(|table| words.strip_prefix(table).is_some_and(|rest| rest.starts_with(['.', ' '])));
+        if inside || edge || (of_secrets && !plain) || dotted || secretive(line) {
             spans.push(here);
         }
         inside ^= edge;

@@ -145,6 +145,30 @@ pub(super) fn seal_key_wrong(text: &str, mode: Mode) -> Option<Wrong> {
     SealKey::parse("kid", text.as_bytes()).err().map(|error| (error.to_string(), HELP))
 }
 
+/// Why `text` cannot be a credential of the private listener.
+pub(super) fn credential_wrong(text: &str, mode: Mode) -> Option<Wrong> {
+    let stands_in_header = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+    if let Some(weak) = weakness(text).filter(|_| mode == Mode::Normal) {
+        return Some((format!("the token is {weak}"), HELP_CREDENTIAL));
+    }
+    if !text.bytes().all(stands_in_header) {
+        let message = "the token holds characters that no bearer token has (RFC 6750 §2.1)";
+        return Some((message.into(), HELP_CREDENTIAL));
+    }
+    let length = text.len();
+    (length < CREDENTIAL_CHARS_MIN).then(|| {
+        (
+            format!("a token needs {CREDENTIAL_CHARS_MIN} characters or more, this one has {length}"),
+            HELP_CREDENTIAL,
+        )
+    })
+}
+
+/// Of hex digits alone these are 128 bits.
+const CREDENTIAL_CHARS_MIN: usize = 32;
+
+pub(super) const HELP_CREDENTIAL: &str = "make one: wxgate keygen --alg token";
+
 const HELP_HMAC: &str = "make one: openssl rand -base64 48";
 
 const fn help(error: &KeyError) -> &'static str {

@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]`, `[log]`.
+//! `[server]`, `[log]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::Context;
 use crate::config::Mode;
-use crate::config::checked::{Admin, Log, Server, Tls};
+use crate::config::checked::{Log, Server};
 use crate::config::mistake::nearest;
 use crate::config::places::item;
 use crate::config::values::{Size, Time};
@@ -112,7 +112,7 @@ pub(super) fn listeners(
     addresses
 }
 
-fn listener(path: &str, text: &str, cx: &mut Context<'_>) -> Option<SocketAddr> {
+pub(super) fn listener(path: &str, text: &str, cx: &mut Context<'_>) -> Option<SocketAddr> {
     let address = text.parse().ok();
     if address.is_none() {
         let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("8080");
@@ -124,7 +124,7 @@ fn listener(path: &str, text: &str, cx: &mut Context<'_>) -> Option<SocketAddr> 
 }
 
 /// Whether two listeners want the same port. Port 0 is a new port each time.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let all = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port()
         && one.port() != 0
@@ -167,19 +167,6 @@ fn everybody(network: &IpNet) -> bool {
         IpNet::V4(v4) => v4.prefix_len() == 0,
         IpNet::V6(v6) => v6.prefix_len() == 0 || mapped(v6),
     }
-}
-
-pub(super) fn admin(written: &written::Admin, server: &Server, tls: &Tls, cx: &mut Context<'_>) -> Admin {
-    let path = "admin.listen";
-    let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, 9090));
-    let Some(listen) = listener(path, &written.listen, cx) else { return Admin { listen: fallback } };
-    if !listen.ip().is_loopback() {
-        let help = "write \"127.0.0.1:9090\"; let a scraper on the same machine or in the same pod read it";
-        cx.wrong(path, "the private listener must be on a loopback address: it asks for no credential", help);
-    } else if server.listen.iter().chain(&tls.listen).any(|public| overlap(*public, listen)) {
-        cx.wrong(path, "the private listener needs a port of its own", "choose another port, such as 9090");
-    }
-    Admin { listen }
 }
 
 pub(super) fn log(written: &written::Log, cx: &mut Context<'_>) -> Log {

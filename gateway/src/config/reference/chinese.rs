@@ -89,7 +89,14 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("tls.certificate.key", "证书私钥的文件，PEM 格式。"),
     ("admin", "内部监听：健康检查、指标、会话管理。"),
-    ("admin.listen", "健康检查、指标和会话管理的地址。只接受回环地址，因为这个监听不要求任何凭证。"),
+    (
+        "admin.listen",
+        "健康检查、指标和会话管理的地址。非回环地址需要设置 `token`，此时只有 `/livez` 和 `/readyz` 不要求凭证。这个监听不支持 TLS：请放在自己的内网。",
+    ),
+    (
+        "admin.token",
+        "运维人员的凭证，放在 `Authorization: Bearer` 里：至少 32 个字符，用 `wxgate keygen --alg token` 生成。不设置：任何人都不能查看或结束会话。",
+    ),
     ("log", "记录哪些日志，以什么格式。"),
     ("log.format", "日志格式：`auto` 在终端上输出文本，其他情况输出 JSON。"),
     (

@@ -189,6 +189,10 @@ fn listeners() {
             "[admin]\nlisten = \"{public}\" # <- admin.listen: the private listener must be on a loopback"
         ));
     }
+    load("[admin]\nlisten = \"10.0.0.1:9090\"\ntoken = { env = \"MERCHANT_SECRET\" }").unwrap();
+    is_wrong_as_marked(
+        "[admin]\nlisten = \"10.0.0.1:9090\"\ntoken = { env = \"NONE\" } # <- admin.token: the environment variable",
+    );
     load("[server]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"0.0.0.0:80\", \"[::]:80\"]").unwrap();
 }
 

@@ -157,6 +157,14 @@ fn no_secret_is_ever_shown() {
         format!("[token]\nkeys = [{{ kid = 'a', secret = \"\"\"\n{SHOP}\n\"\"\" }}\n\n[log]\nlevel =\n"),
         format!("[token]\nkeys = [{{ kid = 'a', secret = \"\"\"\n{SHOP}"),
         format!("[store]\nredis = 'redis://:{SHOP}@host'\n"),
+        format!("[admin]\ntoken = '{SHOP}'\n"),
+        format!("[admin]\ntoken = {SHOP}\n"),
+        format!("[admin]\ntokne = '{SHOP}'\n"),
+        format!("[admin]\ntokne '{SHOP}'\n"),
+        format!("[admin]\ntoken = {{ env = '{SHOP}' }}\n"),
+        format!("admin.tokne = '{SHOP}\n"),
+        format!("admin = {{ tokne = '{SHOP}' }}\n"),
+        format!("[admin.service.order]\nword = '{SHOP}'\n"),
         app(&format!("appid = '{SHOP}'\nsecret = {{ env = 'SHOP_SECRET' }}")),
         app(&format!("appid = \"{SHOP}")),
         app(&format!("appid = {SHOP}")),
@@ -210,4 +218,32 @@ fn a_checked_config_prints_no_secret() {
         printed.contains("wx1111111111111111") && !printed.contains(SHOP) && !printed.contains("Zt8rV0"),
         "{printed}"
     );
+}
+
+/// What is said about this credential of the operator.
+fn credential(text: &str, mode: Mode) -> Vec<String> {
+    let mut vault = Vault::full();
+    vault.env.insert("ADMIN_TOKEN", text.into());
+    let text = completed("[admin]\ntoken = { env = 'ADMIN_TOKEN' }\n");
+    load_with(&text, mode, &vault).map_or_else(|mistakes| told(&mistakes), |_| Vec::new())
+}
+
+#[test]
+fn a_credential_is_long_random_and_fits_a_header() {
+    let good = "uB4sX8kQz2WvJc6Tn9RyLm3Hd7PgFa5e";
+    for strong in [good, &format!("{good}\n"), &format!("{good}-._~+/=="), SHOP] {
+        assert!(credential(strong, Mode::Normal).is_empty(), "{strong}");
+    }
+    is_refused(&credential(&good[1..], Mode::Normal), "a token needs 32 characters or more, this one has 31");
+    is_refused(&credential(&good[1..], Mode::Dev), "a token needs 32 characters or more");
+    is_refused(&credential("change-me-change-me-now-please-32x", Mode::Normal), "the token is a placeholder");
+    is_refused(&credential(&"ab".repeat(16), Mode::Normal), "the token is a repeated pattern");
+    for wrong in [" ", "\t", "\u{e9}", "\"", ",", ":", "\r\nX: 1"] {
+        is_refused(
+            &credential(&format!("{good}{wrong}x"), Mode::Normal),
+            "holds characters that no bearer token",
+        );
+    }
+    is_refused(&credential("", Mode::Normal), "admin.token: the secret is empty");
+    is_refused(&credential("Zt8rV0sQ2nYx5Lk9WmB3cJ7dHf1gPa4e", Mode::Normal), "a key that signs tokens");
 }

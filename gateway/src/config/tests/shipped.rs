@@ -16,6 +16,8 @@ fn vault() -> Vault {
     let mut vault = vault.with_file("/run/secrets/wxgate_store_key", store_key, 0o600);
     vault.env.insert("REDIS_URL", "rediss://:secret@redis.example.com".into());
     vault.env.insert("WX_SHOP_SECRET", "f3c1a97be0d2456889ab10c7d35e6f42".into());
+    let token = "uB4sX8kQz2WvJc6Tn9RyLm3Hd7PgFa5e\n";
+    let vault = vault.with_file("/run/secrets/wxgate_admin_token", token, 0o600);
     let (chain, key) = certificate(&["shop.example.com"]);
     let vault = vault.with_file("/etc/wxgate/redis-ca.pem", &chain, 0o644);
     let vault = vault.with_file("/etc/wxgate/fullchain.pem", &chain, 0o644).with_file(

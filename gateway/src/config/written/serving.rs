@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::checked::LogFormat;
-use crate::config::values::{Size, Time};
+use crate::config::values::{Secret, Size, Time};
 
 /// `[server]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -99,14 +99,17 @@ pub(crate) struct Certificate {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Admin {
-    /// Where health, metrics and sessions are served. Only a loopback address is accepted: this listener asks for no
-    /// credential.
+    /// Where health, metrics and sessions are served. An address other than loopback needs `token`, and then `/livez` and
+    /// `/readyz` alone are open. It speaks no TLS: keep it on a network of your own.
     pub(crate) listen: String,
+    /// The operator's credential, for `Authorization: Bearer`: at least 32 characters, as `wxgate keygen --alg token` makes
+    /// them. Left out: nobody may see or end sessions.
+    pub(crate) token: Option<Secret>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9090".into() }
+        Self { listen: "127.0.0.1:9090".into(), token: None }
     }
 }
 

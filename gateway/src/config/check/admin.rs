@@ -1,0 +1,69 @@
+//! `[admin]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::serving::{listener, overlap};
+use super::{Context, keys};
+use crate::config::checked::{Admin, Server, Tls, TokenKey};
+use crate::config::values::Secret;
+use crate::config::written;
+
+/// `keys` sign tokens.
+pub(super) fn admin(
+    written: &written::Admin,
+    (server, tls): (&Server, &Tls),
+    keys: &[TokenKey],
+    cx: &mut Context<'_>,
+) -> Admin {
+    let token = written.token.as_ref();
+    let listen = listen(&written.listen, token.is_some() || cx.is_unsure("admin.token"), cx);
+    let mut known = Vec::new();
+    let token = token.and_then(|secret| credential("admin.token", secret, keys, &mut known, cx));
+    if server.listen.iter().chain(&tls.listen).any(|public| overlap(*public, listen)) {
+        let help = "choose another port, such as 9090";
+        cx.wrong("admin.listen", "the private listener needs a port of its own", help);
+    }
+    Admin { listen, token }
+}
+
+/// Where it listens; on loopback alone unless it asks for a credential.
+fn listen(text: &str, asks: bool, cx: &mut Context<'_>) -> SocketAddr {
+    let (path, fallback) = ("admin.listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));
+    let Some(listen) = listener(path, text, cx) else { return fallback };
+    if !listen.ip().is_loopback() && !asks {
+        let help = "write \"127.0.0.1:9090\", or set `admin.token` (wxgate keygen --alg token)";
+        cx.wrong(path, "the private listener must be on a loopback address: it asks for no credential", help);
+    }
+    listen
+}
+
+/// The credential at `path`, unlike all in `known` and no key.
+fn credential(
+    path: &str,
+    secret: &Secret,
+    token_keys: &[TokenKey],
+    known: &mut Vec<(String, SecretString)>,
+    cx: &mut Context<'_>,
+) -> Option<SecretString> {
+    let text = keys::read(path, secret, cx)?;
+    if let Some((message, help)) = keys::credential_wrong(text.expose_secret(), cx.mode) {
+        cx.wrong(path, message, help);
+        return None;
+    }
+    if let Some((other, _)) = known.iter().find(|(_, known)| known.expose_secret() == text.expose_secret()) {
+        let other = other.clone();
+        cx.clash(
+            path,
+            "another caller has this credential",
+            (&other, "the other one"),
+            keys::HELP_CREDENTIAL,
+        );
+    }
+    if token_keys.iter().any(|key| key.material.expose_secret() == text.expose_secret().as_bytes()) {
+        cx.wrong(path, "this is a key that signs tokens: a secret has one purpose", keys::HELP_CREDENTIAL);
+    }
+    known.push((path.to_owned(), text.clone()));
+    Some(text)
+}
