@@ -122,6 +122,11 @@ impl Sid {
         }
     }
 
+    /// Appends what [`Display`](fmt::Display) writes.
+    pub fn write(&self, out: &mut String) {
+        URL_SAFE_NO_PAD.encode_string(self.0, out);
+    }
+
     /// The id as bytes: the key under which stores keep a session.
     pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
         &self.0

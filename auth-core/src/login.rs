@@ -17,6 +17,7 @@ use crate::token::{LoginToken, mint};
 use crate::wechat::{CodeExchange, ExchangeError, WechatApp, WechatUser};
 use crate::{Caller, Clock, LoginCode, Sid};
 
+pub use ends::EndError;
 use flight::{Attempt, Flights};
 use unkept_ends::UnkeptEnds;
 

@@ -5,8 +5,10 @@
 pub(crate) mod credential;
 mod refusal;
 mod web_pages;
+mod audit;
 mod health;
 mod metrics;
+mod sessions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +48,11 @@ impl BackgroundService for Admin {
         let served = async {
             let listener = self.listener.try_clone()?;
             listener.set_nonblocking(true)?;
-            axum::serve(tokio::net::TcpListener::from_std(listener)?, router(&self.state)).await
+            axum::serve(
+                tokio::net::TcpListener::from_std(listener)?,
+                router(&self.state).into_make_service_with_connect_info::<SocketAddr>(),
+            )
+            .await
         };
         if let Err(error) = served.await {
             tracing::error!(%error, "the private listener ended");
@@ -60,8 +66,12 @@ fn router(state: &AdminState) -> Router {
     let rest =
         Router::new().route("/metrics", get(metrics::metrics)).fallback(async || StatusCode::NOT_FOUND);
     let rest = if state.on_loopback { rest } else { rest.layer(operators()) };
+    let sessions = Router::new()
+        .route("/sessions", get(sessions::list).delete(sessions::end_all))
+        .route("/sessions/{sid}", get(sessions::show).delete(sessions::end))
+        .route_layer(operators());
     let web_pages = from_fn_with_state(state.clone(), web_pages::refused);
-    health.merge(rest).layer(web_pages).with_state(state.clone())
+    health.merge(sessions).merge(rest).layer(web_pages).with_state(state.clone())
 }
 
 /// Takes the listener's port now, so that a taken one is a clear error before anything starts.

@@ -25,6 +25,18 @@ const MARGIN_SECS: u64 = 120;
 /// How many sessions of a user are ended at a time: the store writes them together.
 const PIECE: usize = 256;
 
+/// Why not every session of a user was ended for good.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// The store did not say which sessions there are. Those that it had not named yet go on.
+    #[error("the sessions of the user could not be read: {0}")]
+    Unread(#[source] StoreError),
+    /// All that the store had named are over here, and some of the ends were not kept. Keeping them is tried again by
+    /// [`sweep`](LoginService::sweep).
+    #[error("the ends of sessions could not be kept: {0}")]
+    Unkept(#[source] StoreError),
+}
+
 /// How long after a failure the store is asked again for the ends that were missed.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -74,12 +86,12 @@ impl LoginService {
 
     /// Ends every session of a user of one app, as [`end_session`](Self::end_session) does; says how many there were. When it
     /// fails some may have been ended: asked again, it ends the others. A login that is under way meanwhile may escape it.
-    pub async fn end_user(&self, app: &AppId, openid: &OpenId) -> Result<usize, StoreError> {
+    pub async fn end_user(&self, app: &AppId, openid: &OpenId) -> Result<usize, EndError> {
         let mut ended = 0;
         loop {
             let now = self.inner.clock.unix_secs();
-            let piece = self.inner.store.of_user(app, openid, now, PIECE).await?;
-            ended += self.end_all(&piece, now).await?;
+            let piece = self.inner.store.of_user(app, openid, now, PIECE).await.map_err(EndError::Unread)?;
+            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
             if piece.len() < PIECE {
                 return Ok(ended);
             }
@@ -87,12 +99,12 @@ impl LoginService {
     }
 
     /// Ends every session of a user across apps, as [`end_user`](Self::end_user) does those of one app.
-    pub async fn end_unionid(&self, unionid: &UnionId) -> Result<usize, StoreError> {
+    pub async fn end_unionid(&self, unionid: &UnionId) -> Result<usize, EndError> {
         let mut ended = 0;
         loop {
             let now = self.inner.clock.unix_secs();
-            let piece = self.inner.store.of_unionid(unionid, now, PIECE).await?;
-            ended += self.end_all(&piece, now).await?;
+            let piece = self.inner.store.of_unionid(unionid, now, PIECE).await.map_err(EndError::Unread)?;
+            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
             if piece.len() < PIECE {
                 return Ok(ended);
             }
@@ -102,6 +114,8 @@ impl LoginService {
     async fn end_all(&self, sessions: &[LoginSession], now: u64) -> Result<usize, StoreError> {
         let ended =
             |session: &LoginSession| Ended { sid: session.sid, until: self.last_token_of(session, now) };
+        // All of them here first: the first failure of the store ends the work on the others.
+        sessions.iter().for_each(|session| self.revoke(ended(session)));
         Ok(try_join_all(sessions.iter().map(|session| self.end(ended(session)))).await?.len())
     }
 

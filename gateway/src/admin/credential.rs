@@ -2,16 +2,18 @@
 //! the time that a comparison takes says nothing of the credential.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, SHA256};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::AdminState;
+use super::audit::{self, About, By};
 use super::refusal::Refusal;
 use crate::config;
 
@@ -36,12 +38,19 @@ impl Credentials {
 /// Lets operators through, and nobody else.
 pub(super) async fn operators_only(
     State(state): State<AdminState>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Response {
     match state.live.snapshot().credentials.operator(request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            // Whoever guesses is seen. Who sends nothing does not guess.
+            if refusal == Refusal::CredentialWrong {
+                audit::note(By { name: "-", address: from }, "use", &About::default(), refusal.code());
+            }
+            refusal.into_response()
+        }
     }
 }
 

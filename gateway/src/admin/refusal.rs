@@ -14,6 +14,18 @@ pub(crate) enum Refusal {
     OperatorTokenNotSet,
     CredentialMissing,
     CredentialWrong,
+    /// What stands in the query is not what this path takes.
+    BadQuery,
+    /// No `[app]` of this name, and no appid.
+    UnknownApp,
+    /// Several apps, and none is named.
+    AppNotNamed,
+    BadSid,
+    SessionUnknown,
+    /// The store failed, and nothing was done.
+    StoreUnavailable,
+    /// What should end is over on this node, and the store has not kept all of it.
+    EndNotKept,
 }
 
 impl Refusal {
@@ -21,6 +33,9 @@ impl Refusal {
         match self {
             Self::WebPage | Self::OperatorTokenNotSet => StatusCode::FORBIDDEN,
             Self::CredentialMissing | Self::CredentialWrong => StatusCode::UNAUTHORIZED,
+            Self::BadQuery | Self::UnknownApp | Self::AppNotNamed | Self::BadSid => StatusCode::BAD_REQUEST,
+            Self::SessionUnknown => StatusCode::NOT_FOUND,
+            Self::StoreUnavailable | Self::EndNotKept => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -31,6 +46,13 @@ impl Refusal {
             Self::OperatorTokenNotSet => "admin_token_not_set",
             Self::CredentialMissing => "credential_missing",
             Self::CredentialWrong => "credential_wrong",
+            Self::BadQuery => "bad_query",
+            Self::UnknownApp => "app_unknown",
+            Self::AppNotNamed => "app_not_named",
+            Self::BadSid => "bad_sid",
+            Self::SessionUnknown => "session_unknown",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::EndNotKept => "end_not_kept",
         }
     }
 
@@ -41,6 +63,19 @@ impl Refusal {
             Self::OperatorTokenNotSet => "set admin.token in the config: without it nobody may do this",
             Self::CredentialMissing => "send the credential as Authorization: Bearer",
             Self::CredentialWrong => "this credential is not known here",
+            Self::BadQuery => {
+                "name a user: app and openid, or unionid; a list also takes limit (1 to 1000) and full=true"
+            }
+            Self::UnknownApp => "no app has this name, and it is no appid",
+            Self::AppNotNamed => "several apps are configured: name one, by its name or its appid",
+            Self::BadSid => "not the id of a session: 22 characters of base64url",
+            Self::SessionUnknown => "no session of this id is kept: it has ended, expired or never was",
+            Self::StoreUnavailable => {
+                "the session store failed: what it did not name was neither shown nor ended"
+            }
+            Self::EndNotKept => {
+                "over on this node from now on, but not kept yet: repeat this until it says how many sessions ended"
+            }
         }
     }
 }
@@ -52,6 +87,9 @@ impl IntoResponse for Refusal {
         let headers = answer.headers_mut();
         headers.insert("x-wxgate-error", HeaderValue::from_static(self.code()));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -3,9 +3,10 @@
 mod stamp;
 mod writer;
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
+use auth_core::Caller;
 use pingora::proxy::Session;
 
 use crate::address;
@@ -82,9 +83,12 @@ impl Line<'_> {
         if let Some(peer) = &context.upstream {
             plain(out, "upstream.addr", &peer.shown);
         }
-        if let Some(openid) = self.openid() {
+        if let Some(caller) = self.caller() {
+            let openid = caller.openid.as_str();
             out.push_str(",\"user\":\"");
-            masked(out, openid);
+            masked(openid).write(out);
+            out.push_str("\",\"sid\":\"");
+            caller.sid.write(out);
             out.push('"');
         }
         number(out, "bytes_in", self.session.body_bytes_read() as u64);
@@ -105,9 +109,8 @@ impl Line<'_> {
         if let Some(denied) = &self.context.denied {
             let _ = write!(out, " {}", denied.code());
         }
-        if let Some(openid) = self.openid() {
-            out.push_str(" user=");
-            masked(out, openid);
+        if let Some(caller) = self.caller() {
+            let _ = write!(out, " user={} sid={}", masked(caller.openid.as_str()), caller.sid);
         }
         let _ = writeln!(out, " client={} id={}", self.context.client, self.context.request_id.as_str());
     }
@@ -129,8 +132,8 @@ impl Line<'_> {
         host.and_then(|host| host.to_str().ok()).unwrap_or("")
     }
 
-    fn openid(&self) -> Option<&str> {
-        Some(self.context.permit.as_ref()?.caller()?.caller.openid.as_str())
+    fn caller(&self) -> Option<&Caller> {
+        Some(&self.context.permit.as_ref()?.caller()?.caller)
     }
 }
 
@@ -190,10 +193,25 @@ fn escaped(out: &mut String, value: &str) {
 }
 
 /// Enough of an openid to follow one user through a log, too little to be the user.
-fn masked(out: &mut String, openid: &str) {
+pub(crate) fn masked(openid: &str) -> Masked<'_> {
     match (openid.get(..4), openid.get(openid.len().saturating_sub(4)..)) {
-        (Some(head), Some(tail)) if openid.len() >= 16 => out.extend([head, "****", tail]),
-        _ => out.push_str("****"),
+        (Some(head), Some(tail)) if openid.len() >= 16 => Masked(head, tail),
+        _ => Masked("", ""),
+    }
+}
+
+/// How an openid begins and how it ends.
+pub(crate) struct Masked<'a>(&'a str, &'a str);
+
+impl Masked<'_> {
+    fn write(&self, out: &mut String) {
+        out.extend([self.0, "****", self.1]);
+    }
+}
+
+impl fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}****{}", self.0, self.1)
     }
 }
 
@@ -211,8 +229,9 @@ mod tests {
     #[test]
     fn an_openid_is_shown_in_part() {
         let mut out = String::new();
-        masked(&mut out, "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
-        masked(&mut out, "short");
+        masked("oGZUI0egBJY1zhBYw2KhdUfwVJJE").write(&mut out);
+        masked("short").write(&mut out);
         assert_eq!(out, "oGZU****VJJE****");
+        assert_eq!(masked("oGZUI0egBJY1zhBYw2KhdUfwVJJE").to_string(), "oGZU****VJJE");
     }
 }
