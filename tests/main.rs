@@ -23,6 +23,7 @@ mod restarts;
 mod reload;
 mod nodes;
 mod admin;
+mod operators;
 mod config_files;
 mod command_line;
 mod dev;

@@ -78,7 +78,7 @@ async fn a_logout_that_cannot_be_written_down_says_so_and_is_in_force_all_the_sa
 }
 
 /// How large a file the process may write. The hard limit stays, so that it can be raised again.
-fn limit_files(gateway: &Gateway, bytes: &str) {
+pub(crate) fn limit_files(gateway: &Gateway, bytes: &str) {
     let (process, limit) = (gateway.process.id().to_string(), format!("--fsize={bytes}:"));
     let done = run(std::process::Command::new("prlimit").args(["--pid", &process, &limit]));
     assert!(done.status.success(), "{done:?}");

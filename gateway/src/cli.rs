@@ -2,6 +2,7 @@
 
 mod explain;
 mod keygen;
+mod sessions;
 mod sim;
 
 use std::io::Write;
@@ -33,8 +34,10 @@ enum Command {
     Check(ConfigPath),
     /// Say which route a request takes, what the verdict is, and why
     Explain(explain::Explain),
-    /// Make a new token key
+    /// Make a new key or credential
     Keygen(keygen::Keygen),
+    /// See and end the sessions of users, at a running gateway
+    Sessions(sessions::Sessions),
     /// Print the JSON Schema of the config file
     Schema {
         /// Print the config reference in Markdown instead, in this language
@@ -84,6 +87,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(path) => return check(&path),
         Command::Explain(explain) => return explain.execute(),
         Command::Keygen(keygen) => keygen.execute()?,
+        Command::Sessions(sessions) => return sessions.execute(),
         Command::Schema { reference } => say(&schema(reference.as_deref())?)?,
         Command::Sim(sim) => sim.execute()?,
         Command::Dev(arguments) => return dev::run(&arguments),

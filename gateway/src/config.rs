@@ -37,6 +37,7 @@ pub(crate) use fingerprint::Fingerprint;
 pub(crate) use mistake::Mistakes;
 pub(crate) use reference::{reference_markdown, reference_markdown_chinese};
 pub(crate) use schema::schema;
+pub(crate) use secrets::given;
 pub(crate) use values::Limit;
 
 use fingerprint::Noting;
@@ -68,6 +69,14 @@ fn load_file(path: &Path, mode: Mode, secrets: &dyn Secrets) -> (Result<Checked,
     (loaded, noting.fingerprint())
 }
 
+/// What the config file at `path` says of the private listener, for who wants to use it; its credential only if it `asks`
+/// for that. Whatever else the file names need not be there.
+pub(crate) fn private_listener(path: &Path, asks: bool) -> Result<Admin, Mistakes> {
+    let check = |file, cx: &mut check::Context<'_>| check::private_listener(&file, asks, cx);
+    // It is not started with what is read here: a weak credential is for the gateway to refuse.
+    checked(path, include::read(path), Mode::Dev, &secrets::Machine, check).map(|(admin, _)| admin)
+}
+
 /// Reads the `text` of a config that the program carries along, under the name it has in the repository.
 pub(crate) fn load_text(name: &str, text: &str, mode: Mode) -> Result<Checked, Mistakes> {
     load_bytes(Path::new(name), text.into(), mode, &secrets::Machine)
@@ -86,6 +95,19 @@ fn compile(
     mode: Mode,
     secrets: &dyn Secrets,
 ) -> Result<Checked, Mistakes> {
+    let (mut config, warnings) = checked(path, texts, mode, secrets, check::check)?;
+    config.warnings = warnings;
+    Ok(config)
+}
+
+/// From texts to what `check` makes of them, and the warnings.
+fn checked<T>(
+    path: &Path,
+    texts: include::Texts,
+    mode: Mode,
+    secrets: &dyn Secrets,
+    check: impl FnOnce(written::File, &mut check::Context<'_>) -> Option<T>,
+) -> Result<(T, Vec<String>), Mistakes> {
     let include::Texts { sources, mut mistakes, lost } = texts;
     let unread = !mistakes.is_empty();
     let mut broken = broken::Broken::default();
@@ -109,7 +131,7 @@ fn compile(
         mistakes: Vec::new(),
         warnings: Vec::new(),
     };
-    let checked = check::check(decoded.file, &mut cx);
+    let checked = check(decoded.file, &mut cx);
     let (found, warnings) = (cx.mistakes, cx.warnings);
     mistakes.extend(decoded.found.mistakes);
     mistakes.extend(found);
@@ -120,10 +142,7 @@ fn compile(
     mistakes.extend(broken.mistakes);
     let mistakes = Mistakes::new(mistakes, sources, hidden);
     match checked {
-        Some(mut checked) if mistakes.list.is_empty() => {
-            checked.warnings = mistakes.one_line_each(&warnings);
-            Ok(checked)
-        }
+        Some(checked) if mistakes.list.is_empty() => Ok((checked, mistakes.one_line_each(&warnings))),
         _ => Err(mistakes),
     }
 }

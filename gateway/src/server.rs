@@ -123,7 +123,7 @@ impl Gateway {
 }
 
 /// rustls serves both pingora and the client for WeChat's API, and must be told its provider before either.
-fn install_crypto_provider() -> anyhow::Result<()> {
+pub(crate) fn install_crypto_provider() -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS crypto provider was installed before"))

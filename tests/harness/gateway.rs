@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::process::{PATIENCE, Process, wxgate};
 use super::simulator::App;
 use super::tls::Certificates;
-use super::{MERCHANT, Recorder, SHOP, Simulator, free_port, secret, secrets};
+use super::{MERCHANT, Recorder, SHOP, Simulator, found_in, free_port, secret, secrets};
 
 /// A config file in the making. Two apps, a memory store and the simulator are in it from the start.
 pub(crate) struct Config {
@@ -74,6 +74,11 @@ impl Config {
     pub(crate) fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
         self
+    }
+
+    /// A credential for the operator: [`ADMIN_TOKEN`], in a file.
+    pub(crate) fn with_operator(self) -> Self {
+        self.with("[admin]\ntoken = { file = \"admin-token\" }\n")
     }
 
     /// Instead of the memory store and whatever else stands before the apps.
@@ -139,6 +144,7 @@ impl Gateway {
         let simulator = Simulator::start(folder.path()).await;
         let (port, admin_port) = (free_port(), free_port());
         write_key_file(&folder.path().join("key"), KEY);
+        write_key_file(&folder.path().join("admin-token"), ADMIN_TOKEN);
         let text = format!(
             "version = 1\n[server]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
              [wechat]\nbase_urls = [\"{}\"]\n{}{}{}{}",
@@ -233,6 +239,21 @@ impl Gateway {
         format!("http://127.0.0.1:{}{path}", self.admin_port)
     }
 
+    /// What the operator asks of the private listener: status and answer.
+    pub(crate) async fn operate(&self, method: &str, path: &str) -> (u16, Value) {
+        self.operate_with(ADMIN_TOKEN, method, path).await
+    }
+
+    /// The same with another credential.
+    pub(crate) async fn operate_with(&self, token: &str, method: &str, path: &str) -> (u16, Value) {
+        let request = self.client.request(method.parse().unwrap(), self.admin_url(path)).bearer_auth(token);
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let found = found_in(&text);
+        assert!(found.is_empty(), "{method} {path} shows {found:?}: {text}");
+        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(self.url(path))
     }
@@ -296,6 +317,9 @@ impl Gateway {
 
 /// The HS256 key of the tests.
 pub(crate) const KEY: &str = "3nD4x7cW0rkAbLeQ9zP2mVtY6uHs8JfKgR5oLi1EaXw";
+
+/// The operator's credential of the tests.
+pub(crate) const ADMIN_TOKEN: &str = "uB4sX8kQz2WvJc6Tn9RyLm3Hd7PgFa5eKo1iVwEbGxM";
 
 /// The key of the tests that seals.
 pub(crate) const STORE_KEY: &str = "Vb0RkT7yQe2uWc9sZx4nHm6jLp1aGd8fIo3EJt5BrSg=";

@@ -26,6 +26,13 @@ pub(crate) fn claims(change: Value) -> Value {
     claims
 }
 
+/// The session that a token names.
+pub(crate) fn sid(token: &str) -> String {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    claims["sid"].as_str().unwrap().to_owned()
+}
+
 pub(crate) fn signed_with(header: Header, key: &EncodingKey, claims: &Value) -> String {
     secret(jsonwebtoken::encode(&header, claims, key).unwrap())
 }

@@ -20,7 +20,7 @@ mod weak;
 
 pub(crate) use context::Context;
 
-use super::checked::Checked;
+use super::checked::{Admin, Checked};
 use super::written::File;
 
 /// Checks `file`. What is wrong is noted in `cx`; then the result is none.
@@ -60,6 +60,11 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
         routes: routes.into_iter().collect::<Option<_>>()?,
         warnings: Vec::new(),
     })
+}
+
+/// Checks what who calls the private listener has to know of it.
+pub(crate) fn private_listener(file: &File, asks: bool, cx: &mut Context<'_>) -> Option<Admin> {
+    Some(admin::for_caller(&file.admin, asks, cx))
 }
 
 fn version(version: Option<i64>, cx: &mut Context<'_>) {

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use secrecy::SecretString;
+
 /// The most bytes of a secret's file. Keys are a few hundred; more is another file.
 pub(crate) const SECRET_BYTES_MAX: u64 = 64 << 10;
 
@@ -40,6 +42,16 @@ impl Secrets for Machine {
         let mut bytes = Vec::new();
         file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok(SecretFile { bytes, mode })
+    }
+}
+
+/// A secret that was handed to a command: in `file`, or else in the `variable`.
+pub(crate) fn given(file: Option<&Path>, variable: &str) -> io::Result<Option<SecretString>> {
+    let trimmed = |text: &str| SecretString::from(text.trim_ascii());
+    let Some(path) = file else { return Ok(Machine.env(variable).ok().map(|text| trimmed(&text))) };
+    match std::str::from_utf8(&Machine.file(path)?.bytes) {
+        Ok(text) => Ok(Some(trimmed(text))),
+        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not text")),
     }
 }
 

@@ -28,6 +28,15 @@ pub(super) fn admin(
     Admin { listen, token }
 }
 
+/// For who calls it: where it is, and the credential if they ask for it.
+pub(super) fn for_caller(written: &written::Admin, asks: bool, cx: &mut Context<'_>) -> Admin {
+    let token = written.token.as_ref().filter(|_| asks);
+    Admin {
+        listen: listen(&written.listen, true, cx),
+        token: token.and_then(|secret| credential("admin.token", secret, &[], &mut Vec::new(), cx)),
+    }
+}
+
 /// Where it listens; on loopback alone unless it asks for a credential.
 fn listen(text: &str, asks: bool, cx: &mut Context<'_>) -> SocketAddr {
     let (path, fallback) = ("admin.listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));

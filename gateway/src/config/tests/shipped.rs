@@ -58,8 +58,9 @@ fn every_shipped_file_loads_without_a_warning() {
 fn no_shipped_file_starts_as_it_is() {
     for name in ["dev.toml", "production.toml", "wxgate.toml"] {
         let mistakes = load_with(&text(name), Mode::Normal, &Vault::default()).unwrap_err();
-        let secret =
-            |line: &String| [" app.", " token.keys[", " store.keys["].iter().any(|key| line.contains(key));
+        let secret = |line: &String| {
+            [" app.", " token.keys[", " store.keys[", " admin.token"].iter().any(|key| line.contains(key))
+        };
         assert!(told(&mistakes).iter().all(secret), "only the secrets are wrong in {name}: {mistakes}");
     }
 }
