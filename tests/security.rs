@@ -9,6 +9,7 @@ mod sessions;
 mod renewal;
 mod assertions;
 mod private_listener;
+mod operators;
 mod configuration;
 mod fail_closed;
 mod secrets;

@@ -26,11 +26,15 @@ pub(crate) fn claims(change: Value) -> Value {
     claims
 }
 
+/// The claims of a token.
+pub(crate) fn payload(token: &str) -> Value {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
+}
+
 /// The session that a token names.
 pub(crate) fn sid(token: &str) -> String {
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&payload).unwrap();
-    claims["sid"].as_str().unwrap().to_owned()
+    payload(token)["sid"].as_str().unwrap().to_owned()
 }
 
 pub(crate) fn signed_with(header: Header, key: &EncodingKey, claims: &Value) -> String {

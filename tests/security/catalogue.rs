@@ -31,8 +31,6 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
     ),
     ("H01", "there is no refresh token: who is not in any more logs in again, and a login code works once"),
     ("H04", "there is one kind of token: a JWT of another `typ` under the same key is refused (E14)"),
-    ("H06", "not built yet: ending all sessions of an openid"),
-    ("H10", "not built yet: the operator's revocation; there are no roles"),
     (
         "H13",
         "there is no cookie mode: a mini program has no cookies, and a token is taken from headers alone",
@@ -43,7 +41,6 @@ const NOT_APPLICABLE: &[(&str, &str)] = &[
     ),
     ("I06", "there are no cookies: a page of another origin has no credential to ride on"),
     ("J17", "not built yet: an upgrade without a pause; at SIGTERM running requests finish before the end"),
-    ("J18", "not built yet: a list of sessions on the private listener"),
     (
         "K03",
         "clients are not asked for a certificate: there is no policy that a spelling of the name could avoid",

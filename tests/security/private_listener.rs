@@ -1,5 +1,5 @@
-//! Group J: the private listener. It asks for no credential, so it is on loopback alone, knows few paths, and answers no
-//! web page.
+//! Group J: the private listener. What it does without a credential is read-only and tells nothing of anybody; it knows few
+//! paths, and answers no web page.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,35 @@ use super::case;
 use crate::config_files::{good, said};
 use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway, root};
 
-/// Every path of the private listener, and what it may tell whoever is on this machine.
-const PATHS: [(&str, &str); 3] = [
+/// The open paths of the private listener, and what they may tell whoever is on this machine.
+const OPEN: [(&str, &str); 3] = [
     ("/livez", "that the process lives"),
     ("/readyz", "whether it is ready, and the kind of what is not"),
     ("/metrics", "counters, labelled from the config"),
 ];
+
+/// Those that ask for the operator's credential, whatever the method.
+const OPERATORS: [&str; 2] = ["/sessions", "/sessions/{sid}"];
+
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
+/// A path as a request may have it.
+fn concrete(path: &str) -> String {
+    path.replace("{sid}", "AAAAAAAAAAAAAAAAAAAAAA")
+}
+
+fn every_path() -> Vec<String> {
+    routed().iter().map(|path| concrete(path)).collect()
+}
+
+async fn with_operator() -> (Gateway, Recorder) {
+    let recorder = Recorder::start().await;
+    (Gateway::start(Config::new(recorder.port, gateway::ROUTES).with_operator()).await, recorder)
+}
+
+fn credential() -> String {
+    format!("Authorization: Bearer {}\r\n", gateway::ADMIN_TOKEN)
+}
 
 /// What the router of the private listener knows, read from its source.
 fn routed() -> BTreeSet<String> {
@@ -24,16 +47,18 @@ fn routed() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_private_path_is_known_to_need_no_credential() {
+async fn every_private_path_is_open_or_asks_for_a_credential() {
     let _case = case(
         "J03",
-        "without a credential the private listener tells health and counters and nothing else: its paths are read from \
-         the router, so a new one must be judged here; each is read-only",
+        "without a credential the private listener tells health and counters, and nothing else, and changes nothing; every \
+         other path is 401, and 403 where no credential is configured: the paths are read from the router, so a new one \
+         must be judged here",
     );
-    assert_eq!(routed(), PATHS.map(|(path, _)| path.to_owned()).into());
-    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let judged = OPEN.iter().map(|(path, _)| *path).chain(OPERATORS);
+    assert_eq!(routed(), judged.map(str::to_owned).collect());
+    let (gateway, _recorder) = with_operator().await;
     let token = gateway.log_in(&SHOP, "alice").await;
-    for (path, tells) in PATHS {
+    for (path, tells) in OPEN {
         let answer = gateway.client.get(gateway.admin_url(path)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         let text = answer.text().await.unwrap();
@@ -47,6 +72,29 @@ async fn every_private_path_is_known_to_need_no_credential() {
             assert!(answer.starts_with("HTTP/1.1 4"), "{method} {path}: {answer}");
         }
     }
+    let (closed, _recorder) = Gateway::before_recorder().await;
+    let query = "?app=shop&openid=oNobody";
+    for (path, method) in OPERATORS.iter().flat_map(|path| METHODS.map(|method| (concrete(path), method))) {
+        for (lines, code) in [
+            (String::new(), "credential_missing"),
+            ("Authorization: Bearer \r\n".to_owned(), "credential_missing"),
+            (format!("Authorization: Basic {}\r\n", gateway::ADMIN_TOKEN), "credential_missing"),
+            (format!("X-API-KEY: {0}\r\nCookie: token={0}\r\n", gateway::ADMIN_TOKEN), "credential_missing"),
+            (format!("Authorization: Bearer {token}\r\n"), "credential_wrong"),
+            ("Authorization: Bearer undefined\r\n".to_owned(), "credential_wrong"),
+            (format!("{}{}", credential(), credential()), "credential_wrong"),
+        ] {
+            let request = format!("{method} {path}{query} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
+            let answer = exchange(gateway.admin_port, &request).await.to_lowercase();
+            let refused =
+                answer.starts_with("http/1.1 401") && answer.contains("www-authenticate: bearer\r\n");
+            assert!(refused && answer.contains(code), "{method} {path} {lines}: {answer}");
+            let answer = exchange(closed.admin_port, &request).await;
+            let refused = answer.starts_with("HTTP/1.1 403") && answer.contains("admin_token_not_set");
+            assert!(refused, "{method} {path} {lines}: {answer}");
+        }
+    }
+    assert_eq!(gateway.get_as(&token, "/api/x").await.status(), 200);
 }
 
 #[tokio::test]
@@ -54,12 +102,12 @@ async fn no_web_page_reaches_it() {
     let _case = case(
         "J07",
         "a page in a browser on the same machine cannot use the private listener: a name that was rebound to loopback, \
-         an Origin and a foreign Sec-Fetch-Site are 403, on every path",
+         an Origin and a foreign Sec-Fetch-Site are 403, on every path, and no credential helps",
     );
-    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let (gateway, _recorder) = with_operator().await;
     let port = gateway.admin_port;
-    let paths: Vec<_> = PATHS.iter().map(|(path, _)| *path).chain(["/nowhere"]).collect();
-    for path in paths {
+    let queried = ["/nowhere".to_owned(), "/sessions?app=shop&openid=oNobody".to_owned()];
+    for path in every_path().into_iter().chain(queried) {
         for (line, lines) in [
             (format!("GET {path}"), "Host: evil:9090\r\n".to_owned()),
             (format!("GET {path}"), "Host: localhost.evil.test\r\n".to_owned()),
@@ -83,8 +131,15 @@ async fn no_web_page_reaches_it() {
                 ),
             ),
             (format!("POST {path}"), "Host: evil:9090\r\nContent-Length: 0\r\n".to_owned()),
+            (format!("DELETE {path}"), "Host: evil:9090\r\n".to_owned()),
+            (
+                format!("DELETE {path}"),
+                format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}\r\n"),
+            ),
+            (format!("OPTIONS {path}"), format!("Host: localhost:{port}\r\nOrigin: http://evil\r\n")),
             (format!("GET http://evil.test{path}"), format!("Host: localhost:{port}\r\n")),
         ] {
+            let lines = lines + &credential();
             let answer = exchange(port, format!("{line} HTTP/1.1\r\n{lines}\r\n")).await;
             let refused = answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 400");
             assert!(refused, "{line} {lines:?}: {answer}");
@@ -110,7 +165,7 @@ async fn management_is_nowhere_but_there() {
         "J02",
         "no endpoint makes requests from the body of another: a batch, a relay or a sub-request would pass by the checks",
     );
-    let (gateway, recorder) = Gateway::before_recorder().await;
+    let (gateway, recorder) = with_operator().await;
     let batch = r#"{"pipeline":[{"method":"GET","path":"/internal/x"}],"requests":[{"url":"/api/x"}]}"#;
     for path in [
         "/livez",
@@ -127,6 +182,7 @@ async fn management_is_nowhere_but_there() {
         "/dashboard",
         "/server-status",
         "/sessions",
+        "/sessions/AAAAAAAAAAAAAAAAAAAAAA",
         "/-/reload",
         "/.env",
         "/actuator/env",
@@ -137,15 +193,16 @@ async fn management_is_nowhere_but_there() {
         "/proxy",
         "/_sim/codes",
     ] {
-        for method in ["GET", "POST", "PURGE"] {
+        for method in ["GET", "POST", "DELETE", "PURGE"] {
             let request = format!(
-                "{method} {path} HTTP/1.1\r\nHost: gw.test\r\nX-API-KEY: edd1c9f034335f136f87ad84b625c8f1\r\n\
+                "{method} {path} HTTP/1.1\r\nHost: gw.test\r\nX-API-KEY: edd1c9f034335f136f87ad84b625c8f1\r\n{}\
                  Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{batch}",
+                credential(),
                 batch.len()
             );
             let answer = exchange(gateway.port, &request).await;
             assert!(answer.starts_with("HTTP/1.1 404"), "public {method} {path}: {answer}");
-            if routed().contains(path) {
+            if every_path().iter().any(|routed| routed == path) {
                 continue;
             }
             let answer = exchange(gateway.admin_port, request.replace("gw.test", "localhost")).await;
@@ -173,8 +230,8 @@ async fn a_private_path_is_these_bytes_and_no_others() {
         "J09",
         "a path of the private listener matches byte by byte: no other case, no encoding, no dots, no tail",
     );
-    let (gateway, _recorder) = Gateway::before_recorder().await;
-    for path in routed() {
+    let (gateway, _recorder) = with_operator().await;
+    for path in every_path() {
         let tail = &path[2..];
         for other in [
             format!("{path}/"),
@@ -190,10 +247,12 @@ async fn a_private_path_is_these_bytes_and_no_others() {
             format!("/.{path}"),
             format!("{path}%00"),
         ] {
-            let answer =
-                exchange(gateway.admin_port, format!("GET {other} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-                    .await;
-            assert!(answer.starts_with("HTTP/1.1 404"), "{other}: {answer}");
+            let request = format!("GET {other} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", credential());
+            let answer = exchange(gateway.admin_port, request).await;
+            // One segment below the sessions is a session's id, or none.
+            let no_sid = answer.starts_with("HTTP/1.1 400") && answer.contains("bad_sid");
+            let nothing = answer.starts_with("HTTP/1.1 404") && !answer.contains("session_unknown");
+            assert!(nothing || no_sid, "{other}: {answer}");
         }
     }
 }

@@ -28,7 +28,7 @@ rate = { per = "address", limit = "2/h" }
 const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-async fn start(head: &str, idle: &str) -> (Gateway, Recorder) {
+pub(super) async fn start(head: &str, idle: &str) -> (Gateway, Recorder) {
     let recorder = Recorder::start().await;
     let mut config = Config::new(recorder.port, &format!("{ROUTES}{WEBSOCKETS}")).with(head);
     config.upstreams.push_str(&format!("websocket_idle_timeout = \"{idle}\"\n"));
@@ -40,7 +40,7 @@ fn get(path: &str, fields: &str) -> String {
 }
 
 /// Opens a WebSocket with whatever service the recorder plays, and reads the 101.
-async fn open(gateway: &Gateway, path: &str, fields: &str) -> Connection {
+pub(super) async fn open(gateway: &Gateway, path: &str, fields: &str) -> Connection {
     let mut client = Connection::open(gateway.port).await;
     let answer = client.ask(get(path, &format!("{HANDSHAKE}{fields}"))).await;
     assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
