@@ -29,6 +29,9 @@ fn keygen_makes_keys_that_are_never_overwritten() {
     assert_eq!(printed.trim().len(), 43);
     let seals = secret(output(wxgate().args(["keygen", "--alg", "aes256"])).1.trim());
     auth_core::session::SealKey::parse("k", seals.as_bytes()).unwrap();
+    let credential = output(wxgate().args(["keygen", "--alg", "token"])).1;
+    let stands_in_header = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    assert!(credential.trim().len() == 43 && credential.trim().bytes().all(stands_in_header), "{credential}");
 }
 
 #[test]

@@ -33,7 +33,9 @@ fn every_command_that_is_shown_exists() {
     for document in documents() {
         for command in document.commands() {
             let (name, flags) = (command[0].as_str(), command.iter().filter(|word| word.starts_with("--")));
-            let help = run(wxgate().args([name, "--help"]));
+            // A command may have commands of its own.
+            let below = command.get(1).filter(|word| name == "sessions" && !word.starts_with('-'));
+            let help = run(wxgate().arg(name).args(below).arg("--help"));
             assert!(help.status.success(), "{}: there is no `wxgate {name}`", document.name);
             let help = String::from_utf8_lossy(&help.stdout);
             for flag in flags.map(|flag| flag.split('=').next().unwrap_or(flag)) {
@@ -43,7 +45,7 @@ fn every_command_that_is_shown_exists() {
             seen.insert(name.to_owned());
         }
     }
-    for must in ["run", "check", "explain", "keygen", "dev"] {
+    for must in ["run", "check", "explain", "keygen", "sessions", "dev"] {
         assert!(seen.contains(must), "no document shows `wxgate {must}`: only {seen:?}");
     }
 }
@@ -132,11 +134,15 @@ fn scripts_are_valid_and_may_be_run() {
     }
 }
 
-/// The codes that the program knows: the right-hand sides in `denied.rs`, which has no other texts.
+/// The codes that the program knows: the right-hand sides in `denied.rs`, which has no other texts, and in the `code` of the
+/// private listener's refusals.
 fn reason_codes() -> BTreeSet<String> {
-    let text = std::fs::read_to_string(root().join("gateway/src/denied.rs")).expect("denied.rs is there");
-    let codes: BTreeSet<_> = text
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("the file is there");
+    let (denied, refusal) = (read("gateway/src/denied.rs"), read("gateway/src/admin/refusal.rs"));
+    let of_admin = refusal.split("fn code(").nth(1).and_then(|rest| rest.split("\n    }\n").next());
+    let codes: BTreeSet<_> = denied
         .lines()
+        .chain(of_admin.expect("refusals have codes").lines())
         .filter(|line| !line.trim_start().starts_with("//"))
         .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'))
         .map(|(code, _)| code.to_owned())

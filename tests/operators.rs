@@ -1,6 +1,7 @@
 //! What operators do with sessions, see them and end them, over HTTP and at a command line.
 
 mod command_line;
+mod manual;
 
 use serde_json::{Value, json};
 

@@ -298,7 +298,7 @@ impl Drop for Gateway {
             return;
         }
         let metrics = self.metrics_at_the_end().unwrap_or_default();
-        let found = secrets::found_in(&metrics);
+        let found = found_in(&metrics);
         assert!(found.is_empty(), "the metrics show secrets {found:?}:\n{metrics}");
     }
 }

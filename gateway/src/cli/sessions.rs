@@ -25,7 +25,7 @@ enum Command {
     List(List),
     /// Show one session
     Show(Show),
-    /// End one session, or all of a user, at once and on every node
+    /// End one session, or all of a user, at once
     Revoke(Revoke),
 }
 

@@ -202,6 +202,28 @@ fn keys_in_base64_are_hidden_and_ordinary_lines_are_not() {
     }
 }
 
+/// Of the private listener nothing is shown but its address, however a secret looks and whatever its key is called.
+#[test]
+fn a_credential_that_looks_like_words_is_hidden_all_the_same() {
+    let words = "correct horse battery";
+    for text in [
+        format!("[admin]\ntokne = '{words}'\n"),
+        format!("[admin]\nword = '{words}\n"),
+        format!("[admin]\nword {words}\n"),
+        format!("admin = {{ word = '{words}' }}\n"),
+        format!("admin.word = '{words}\n"),
+        format!("[admin.service.order]\nword = '{words}'\n"),
+        format!("[admin.service.order]\nword {words}\n"),
+    ] {
+        let mistakes = load_with(&completed(&text), Mode::Normal, &Vault::full()).unwrap_err();
+        for shown in [mistakes.render(false), mistakes.render(true)] {
+            assert!(!shown.contains(words), "shown for\n{text}\n{shown}");
+        }
+    }
+    let told = load_with(&completed("[admin]\nlisten = 'here'\n"), Mode::Normal, &Vault::full()).unwrap_err();
+    assert!(told.to_string().contains("listen = 'here'"), "{told}");
+}
+
 #[test]
 fn a_warning_shows_no_secret() {
     let text =
