@@ -74,7 +74,8 @@ fn load_file(path: &Path, mode: Mode, secrets: &dyn Secrets) -> (Result<Checked,
 pub(crate) fn private_listener(path: &Path, asks: bool) -> Result<Admin, Mistakes> {
     let check = |file, cx: &mut check::Context<'_>| check::private_listener(&file, asks, cx);
     // It is not started with what is read here: a weak credential is for the gateway to refuse.
-    checked(path, include::read(path), Mode::Dev, &secrets::Machine, check).map(|(admin, _)| admin)
+    let noting = Noting::new(&secrets::Machine);
+    checked(path, include::read(path, &noting), Mode::Dev, &noting, check).map(|(admin, _)| admin)
 }
 
 /// Reads the `text` of a config that the program carries along, under the name it has in the repository.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::process::{PATIENCE, Process, wxgate};
 use super::simulator::App;
 use super::tls::Certificates;
-use super::{MERCHANT, Recorder, SHOP, Simulator, found_in, free_port, secret, secrets};
+use super::{MERCHANT, Recorder, SHOP, Simulator, found_in, free_port, secret};
 
 /// A config file in the making. Two apps, a memory store and the simulator are in it from the start.
 pub(crate) struct Config {

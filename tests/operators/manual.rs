@@ -36,9 +36,9 @@ async fn the_lines_of_the_manual_see_and_end_sessions() {
         let shell = |script: &str| {
             let mut command = Command::new("bash");
             let program = wxgate().get_program().to_owned();
-            let path = std::path::Path::new(&program).parent().unwrap().display().to_string();
-            let path = format!("{path}:{}", std::env::var("PATH").unwrap());
-            command.args(["-euo", "pipefail", "-c", &here(script)]).env("PATH", path);
+            let path = std::path::Path::new(&program).parent().unwrap().display();
+            let script = format!("export PATH='{path}':\"$PATH\"\n{}", here(script));
+            command.args(["-euo", "pipefail", "-c", &script]);
             command.env("WXGATE_CONFIG", gateway.config_path());
             let output = run(&mut command);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
