@@ -228,6 +228,8 @@ async fn a_slip_of_the_pen_ends_nothing() {
         ("?app=shop&openid=".to_owned(), "bad_query"),
         ("?app=shop&openid=o%0Ax".to_owned(), "bad_query"),
         (format!("?app=shop&openid={openid}&limit=-1"), "bad_query"),
+        // Somebody means this one session, and gets all of them.
+        (format!("?app=shop&openid={openid}&sid={sid}"), "bad_query"),
     ] {
         for method in ["GET", "DELETE"] {
             let (status, answer) = gateway.operate(method, &format!("/sessions{query}")).await;

@@ -41,6 +41,8 @@ impl CodeExchange for Scripted {
 struct Flaky {
     store: MemoryStore,
     fails: AtomicBool,
+    /// Whether it fails to keep ends, and does all else.
+    keeps_no_end: AtomicBool,
     codes: Option<Mutex<HashMap<CodeDigest, Claim>>>,
 }
 
@@ -60,6 +62,9 @@ impl SessionStore for Flaky {
         self.working()?.get(sid, now).await
     }
     async fn end(&self, ended: Ended) -> Result<(), StoreError> {
+        if self.keeps_no_end.load(Ordering::SeqCst) {
+            return Err(StoreError::Failed("on purpose".into()));
+        }
         self.working()?.end(ended).await
     }
     async fn ended(&self, now: u64) -> Result<Vec<Ended>, StoreError> {
@@ -133,7 +138,12 @@ fn bench(turns: usize) -> Bench {
     let clock = Arc::new(ManualClock::at(NOW));
     let keys = KeyRing::new(vec![Key::parse("k1", &[7; 32]).unwrap()]).unwrap();
     let store = MemoryStore::new(100_000);
-    let store = Arc::new(Flaky { store, fails: AtomicBool::new(false), codes: None });
+    let store = Arc::new(Flaky {
+        store,
+        fails: AtomicBool::default(),
+        keeps_no_end: AtomicBool::default(),
+        codes: None,
+    });
     node(wechat, store, clock, keys)
 }
 

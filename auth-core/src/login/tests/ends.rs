@@ -114,6 +114,28 @@ async fn an_end_by_the_operator_that_was_not_kept_is_in_force_and_is_kept_by_the
 }
 
 #[tokio::test]
+async fn all_sessions_of_a_user_are_over_here_when_the_first_of_them_cannot_be_kept() {
+    let b = bench(1);
+    let mut alice = Vec::new();
+    for number in 0..5 {
+        alice.push(kept(&b, number, '1', "oAlice", Some("uAlice")).await);
+    }
+    let (app, openid) = (app('1').appid, OpenId::parse("oAlice").unwrap());
+    b.store_fails(true);
+    assert!(matches!(b.service.end_user(&app, &openid).await, Err(EndError::Unread(_))));
+    assert!(b.revocations.is_empty(), "whose sessions they are was not known");
+    b.store_fails(false);
+    b.store.keeps_no_end.store(true, Ordering::SeqCst);
+    assert!(matches!(b.service.end_user(&app, &openid).await, Err(EndError::Unkept(_))));
+    assert!(alice.iter().all(|sid| b.revocations.contains(sid)));
+    b.store.keeps_no_end.store(false, Ordering::SeqCst);
+    b.service.sweep().await.unwrap();
+    for sid in alice {
+        assert!(until(&b, sid).await.is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_later_end_never_shortens_an_earlier_one() {
     let b = bench(1);
     let login = b.login("code-alice").await.unwrap();

@@ -6,7 +6,12 @@ use super::*;
 fn nodes(turns: usize) -> (Bench, Bench) {
     let one = bench(turns);
     let store = MemoryStore::new(100_000);
-    let store = Arc::new(Flaky { store, fails: AtomicBool::new(false), codes: Some(Mutex::default()) });
+    let store = Arc::new(Flaky {
+        store,
+        fails: AtomicBool::default(),
+        keeps_no_end: AtomicBool::default(),
+        codes: Some(Mutex::default()),
+    });
     let node = || node(Arc::clone(&one.wechat), Arc::clone(&store), Arc::clone(&one.clock), one.keys.clone());
     (node(), node())
 }
