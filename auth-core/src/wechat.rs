@@ -2,13 +2,17 @@
 //!
 //! A mini program's `wx.login` gives a [`LoginCode`]; [`CodeExchange`] asks WeChat who sent it, and [`WechatClient`] is
 //! the exchange that really asks. What WeChat's client side sends sealed or signed with the `session_key` is opened in
-//! [`open_data`] and checked in [`signature`].
+//! [`open_data`] and checked in [`signature`]; [`KeyChecker`] asks whether the key still counts.
 
 mod client;
+mod key_check;
+mod access_token;
+mod wire;
 mod settings;
 mod answer;
 mod errcode;
 mod error;
+mod call;
 mod rid;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -17,8 +21,10 @@ pub mod open_data;
 
 pub mod signature;
 
+pub use call::CallError;
 pub use client::WechatClient;
 pub use error::{AnswerProblem, ConnectFailure, ExchangeError, Refusal, Spent};
+pub use key_check::{KeyCheck, KeyChecker};
 pub use rid::Rid;
 pub use settings::{WechatSettings, WechatSettingsError};
 

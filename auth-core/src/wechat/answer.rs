@@ -1,4 +1,4 @@
-//! Reading what `code2Session` answers: `{"session_key","openid","unionid"?}` or `{"errcode","errmsg"}`.
+//! Reading what WeChat answers: for `code2Session` `{"session_key","openid","unionid"?}`, for all `{"errcode","errmsg"}`.
 //!
 //! Read leniently in form, because the form has changed over the years and comes with a content type that says nothing:
 //! a byte order mark, an `errcode` of 0 beside a user or none, one written as a string, members of former times
@@ -6,28 +6,29 @@
 
 use serde_json::{Map, Value};
 
-use super::{AnswerProblem, ExchangeError, Rid, WechatUser};
+use super::{AnswerProblem, ExchangeError, Refusal, Rid, WechatUser};
 use crate::{OpenId, SessionKey, UnionId};
-
-/// WeChat answers with 200 whatever it says.
-pub(super) fn check_status(status: u16) -> Result<(), ExchangeError> {
-    if status == 200 { Ok(()) } else { Err(ExchangeError::UnexpectedAnswer(AnswerProblem::Status(status))) }
-}
 
 /// Reads the body of an answer, which came with HTTP status 200.
 pub(super) fn parse(body: &[u8]) -> Result<WechatUser, ExchangeError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let Ok(mut answer) = serde_json::from_slice::<Map<String, Value>>(body) else {
-        return Err(ExchangeError::UnexpectedAnswer(AnswerProblem::NotJson));
-    };
-    match errcode(&answer) {
-        Some(0) => user(&mut answer).map_err(ExchangeError::UnexpectedAnswer),
-        Some(errcode) => {
-            let errmsg = answer.get("errmsg").and_then(Value::as_str).unwrap_or_default();
-            Err(ExchangeError::from_errcode(errcode, Rid::find(errmsg)))
-        }
-        None => Err(ExchangeError::UnexpectedAnswer(AnswerProblem::Errcode)),
+    let mut answer = object(body).map_err(ExchangeError::UnexpectedAnswer)?;
+    match refusal(&answer).map_err(ExchangeError::UnexpectedAnswer)? {
+        None => user(&mut answer).map_err(ExchangeError::UnexpectedAnswer),
+        Some(refusal) => Err(refusal.into()),
     }
+}
+
+/// An answer as a JSON object, whatever it says.
+pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, AnswerProblem> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice(body).map_err(|_| AnswerProblem::NotJson)
+}
+
+/// The refusal that an answer is; none where its errcode is 0 or left out.
+pub(super) fn refusal(answer: &Map<String, Value>) -> Result<Option<Refusal>, AnswerProblem> {
+    let errcode = errcode(answer).ok_or(AnswerProblem::Errcode)?;
+    let errmsg = answer.get("errmsg").and_then(Value::as_str).unwrap_or_default();
+    Ok((errcode != 0).then(|| Refusal { errcode, rid: Rid::find(errmsg) }))
 }
 
 /// The errcode, 0 where there is none; `None` if it cannot be read.
@@ -54,7 +55,7 @@ fn user(answer: &mut Map<String, Value>) -> Result<WechatUser, AnswerProblem> {
 }
 
 /// The member called `name`, if it is a text that is not empty.
-fn take(answer: &mut Map<String, Value>, name: &str) -> Option<String> {
+pub(super) fn take(answer: &mut Map<String, Value>, name: &str) -> Option<String> {
     match answer.get_mut(name).map(Value::take) {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,

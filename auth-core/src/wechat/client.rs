@@ -4,39 +4,23 @@
 //! question (no connection came about) or says to ask again (busy). A connection that breaks, or time that runs out, after
 //! the question could have been read ends the exchange.
 
-use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use std::{io, iter};
 
 use async_trait::async_trait;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
-use reqwest::redirect::Policy;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::wire::{Wire, query};
 use super::{
-    AnswerProblem, CodeExchange, ConnectFailure, ExchangeError, WechatApp, WechatSettings,
-    WechatSettingsError, WechatUser, answer,
+    CodeExchange, ExchangeError, WechatApp, WechatSettings, WechatSettingsError, WechatUser, answer,
 };
 use crate::{AppId, LoginCode};
 
 /// The endpoint that WeChat calls `code2Session`.
 const PATH: &str = "/sns/jscode2session";
 
-/// The largest answer that is read, in bytes. WeChat's own have 150.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
 /// How long to wait before the second and before the third and last try.
 const BACKOFFS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(200)];
-
-/// How long a connection may lie idle. Short: one that WeChat closes at the moment of the next question costs that login,
-/// because nobody knows whether the question was read.
-const IDLE_MAX: Duration = Duration::from_secs(15);
-
-/// What stands for itself in a query.
-const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Exchanges codes at WeChat's API. One for the whole program: it holds the connections and their limit.
 ///
@@ -44,10 +28,7 @@ const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 /// app can work, an error that says what to repair. To know how fast WeChat is, time [`CodeExchange::exchange`].
 #[derive(Debug)]
 pub struct WechatClient {
-    http: reqwest::Client,
-    endpoints: Vec<Url>,
-    /// The endpoint to which a connection could be made last.
-    preferred: AtomicUsize,
+    wire: Wire,
     room: Semaphore,
     timeout: Duration,
 }
@@ -55,35 +36,12 @@ pub struct WechatClient {
 impl WechatClient {
     /// A client that reaches WeChat as `settings` say. Connects to nothing yet.
     pub fn new(settings: &WechatSettings) -> Result<Self, WechatSettingsError> {
-        Self::over(Self::http(settings), settings)
+        Ok(Self::on(Wire::new(settings)?, settings))
     }
 
-    /// How HTTP is spoken to WeChat.
-    fn http(settings: &WechatSettings) -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            // HTTP/1.1 has one exchange per connection: a broken one costs one login, not all that share it.
-            .http1_only()
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(settings.concurrency)
-            .connect_timeout(settings.connect_timeout)
-            // A redirect would carry the AppSecret to wherever it points, a proxy of the environment to whoever runs it,
-            // and a retry is a decision of ours.
-            .redirect(Policy::none())
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .user_agent(concat!("wxgate/", env!("CARGO_PKG_VERSION")))
-    }
-
-    fn over(http: reqwest::ClientBuilder, settings: &WechatSettings) -> Result<Self, WechatSettingsError> {
-        settings.check()?;
-        Ok(Self {
-            http: http.build().map_err(|_| WechatSettingsError::Tls)?,
-            endpoints: settings.endpoints(PATH)?,
-            preferred: AtomicUsize::new(0),
-            room: Semaphore::new(settings.concurrency.min(Semaphore::MAX_PERMITS)),
-            timeout: settings.timeout,
-        })
+    fn on(wire: Wire, settings: &WechatSettings) -> Self {
+        let room = Semaphore::new(settings.concurrency.min(Semaphore::MAX_PERMITS));
+        Self { wire, room, timeout: settings.timeout }
     }
 
     /// Tries until there is an answer, no point in going on, or no time.
@@ -100,7 +58,7 @@ impl WechatClient {
         let Ok(_room) = timeout_at(last_begin, self.room.acquire()).await else {
             return Err(ExchangeError::Overloaded);
         };
-        let query = query(app, code);
+        let query = exchange_query(app, code);
         loop {
             let tried = timeout_at(deadline, self.attempt(&query)).await;
             let error = match tried.unwrap_or(Err(ExchangeError::TimedOut)) {
@@ -122,26 +80,7 @@ impl WechatClient {
 
     /// Asks once.
     async fn attempt(&self, query: &str) -> Result<WechatUser, ExchangeError> {
-        let preferred = self.preferred.load(Ordering::Relaxed);
-        let mut url = self.endpoints[preferred].clone();
-        url.set_query(Some(query));
-        let response = self.http.get(url).send().await.map_err(|error| self.unsent(preferred, error))?;
-        answer::check_status(response.status().as_u16())?;
-        answer::parse(&body(response).await?)
-    }
-
-    /// What it means that there is no response, and which endpoint is to be asked next.
-    ///
-    /// The error itself, which holds the URL and the secret in it, ends here.
-    fn unsent(&self, endpoint: usize, error: reqwest::Error) -> ExchangeError {
-        let error = error.without_url();
-        if !error.is_connect() {
-            return if error.is_timeout() { ExchangeError::TimedOut } else { ExchangeError::Interrupted };
-        }
-        // Of many exchanges that fail at once only the first moves on; where it has moved already, the others follow.
-        let next = (endpoint + 1) % self.endpoints.len();
-        let _ = self.preferred.compare_exchange(endpoint, next, Ordering::Relaxed, Ordering::Relaxed);
-        ExchangeError::Unreachable(connect_failure(&error))
+        answer::parse(&self.wire.get(PATH, query).await?)
     }
 }
 
@@ -166,58 +105,17 @@ fn log(appid: &AppId, error: &ExchangeError, attempts: usize) {
     }
 }
 
-/// The four parameters, each encoded: a secret or a code cannot become a fifth.
-fn query(app: &WechatApp, code: &LoginCode) -> String {
-    let encoded = |value| utf8_percent_encode(value, &UNRESERVED);
-    format!(
-        "appid={}&secret={}&js_code={}&grant_type=authorization_code",
-        encoded(app.appid.as_str()),
-        encoded(app.secret.expose()),
-        encoded(code.expose())
-    )
-}
-
-/// Reads the body as it comes, and no further than an answer can reach.
-async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, ExchangeError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| ExchangeError::Interrupted)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(ExchangeError::UnexpectedAnswer(AnswerProblem::TooLarge));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+fn exchange_query(app: &WechatApp, code: &LoginCode) -> String {
+    query(&[
+        ("appid", app.appid.as_str()),
+        ("secret", app.secret.expose()),
+        ("js_code", code.expose()),
+        ("grant_type", "authorization_code"),
+    ])
 }
 
 fn is_safe_to_repeat(error: &ExchangeError) -> bool {
     matches!(error, ExchangeError::Busy(_) | ExchangeError::Unreachable(_))
-}
-
-fn connect_failure(error: &reqwest::Error) -> ConnectFailure {
-    use io::ErrorKind::{ConnectionRefused, InvalidData, UnexpectedEof};
-    if error.is_dns() {
-        return ConnectFailure::Dns;
-    }
-    if error.is_timeout() {
-        return ConnectFailure::TimedOut;
-    }
-    match io_kind(error) {
-        Some(ConnectionRefused) => ConnectFailure::Refused,
-        // What rustls has to say comes as the first, a peer that hangs up on it as the second.
-        Some(InvalidData | UnexpectedEof) => ConnectFailure::Tls,
-        _ => ConnectFailure::Network,
-    }
-}
-
-/// The kind of the innermost I/O error among the causes of `error`.
-fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
-    let mut causes = iter::successors(Some(error), |&cause| cause.source());
-    let mut io = causes.find_map(|cause| cause.downcast_ref::<io::Error>())?;
-    // The TLS connector wraps one in another, whose `source` then passes over the inner one.
-    while let Some(inner) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
-        io = inner;
-    }
-    Some(io.kind())
 }
 
 #[cfg(test)]

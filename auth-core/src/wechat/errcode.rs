@@ -8,7 +8,13 @@ use super::{ExchangeError, Refusal, Rid};
 impl ExchangeError {
     /// The error that WeChat's `errcode`, not 0, stands for.
     pub fn from_errcode(errcode: i64, rid: Option<Rid>) -> Self {
-        let meaning = match errcode {
+        Refusal { errcode, rid }.into()
+    }
+}
+
+impl From<Refusal> for ExchangeError {
+    fn from(refusal: Refusal) -> Self {
+        let meaning = match refusal.errcode {
             // `system error`: the guide says to ask again.
             -1 => Self::Busy,
             // `invalid code` and `code expired`. An expired mini program code comes as the first; the second is in the
@@ -24,10 +30,10 @@ impl ExchangeError {
             50002 => Self::UserLimited,
             45011 => Self::QuotaMinute,
             45009 => Self::QuotaDay,
-            _ if cure(errcode).is_some() => Self::AppMisconfigured,
+            errcode if cure(errcode).is_some() => Self::AppMisconfigured,
             _ => Self::Unknown,
         };
-        meaning(Refusal { errcode, rid })
+        meaning(refusal)
     }
 }
 
@@ -39,7 +45,7 @@ impl Refusal {
 }
 
 /// What an operator does about an app that WeChat refuses; `None` for what is not the app's fault.
-const fn cure(errcode: i64) -> Option<&'static str> {
+pub(super) const fn cure(errcode: i64) -> Option<&'static str> {
     Some(match errcode {
         40013 => "the appid is wrong; compare it with the one in the console",
         40125 => "the AppSecret is wrong; it was perhaps reset in the console",

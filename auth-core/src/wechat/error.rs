@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Rid;
+use super::wire::WireError;
 
 /// Why an exchange gave no user. What it says can be logged: no code, secret, key or user is in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,6 +117,9 @@ pub enum AnswerProblem {
     /// Neither an error nor a user.
     #[error("neither an error nor an openid with a session_key")]
     NoUser,
+    /// Neither an error nor an access token.
+    #[error("neither an error nor an access_token with its life")]
+    NoAccessToken,
     /// An `openid` or `unionid` that cannot be one.
     #[error("an openid or unionid of an unknown shape")]
     UserId,
@@ -130,6 +134,17 @@ pub enum Spent {
     No,
     /// Nobody knows. Treat it as used up; another try may be refused as [`ExchangeError::CodeSpent`].
     Maybe,
+}
+
+impl From<WireError> for ExchangeError {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Unreachable(failure) => Self::Unreachable(failure),
+            WireError::TimedOut => Self::TimedOut,
+            WireError::Interrupted => Self::Interrupted,
+            WireError::Answer(problem) => Self::UnexpectedAnswer(problem),
+        }
+    }
 }
 
 impl ExchangeError {

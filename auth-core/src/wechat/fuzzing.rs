@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::wire::check_status;
 use super::{ExchangeError, WechatUser, answer};
 
 /// Reads an HTTP status as text, a line feed, and the body that came with it. Then:
@@ -34,7 +35,7 @@ pub fn wechat(data: &[u8]) {
 }
 
 fn read(status: u16, body: &[u8]) -> Result<WechatUser, ExchangeError> {
-    answer::check_status(status)?;
+    check_status(status).map_err(ExchangeError::UnexpectedAnswer)?;
     answer::parse(body)
 }
 

@@ -57,14 +57,13 @@ pub enum WechatSettingsError {
 }
 
 impl WechatSettings {
-    /// The endpoint `path` on every base URL.
-    pub(super) fn endpoints(&self, path: &str) -> Result<Vec<Url>, WechatSettingsError> {
+    /// Every base URL.
+    pub(super) fn bases(&self) -> Result<Vec<Url>, WechatSettingsError> {
         if self.base_urls.is_empty() {
             return Err(WechatSettingsError::NoBaseUrl);
         }
-        let endpoint =
-            |(index, base): (usize, &String)| endpoint(base, path).ok_or(WechatSettingsError::BaseUrl(index));
-        self.base_urls.iter().enumerate().map(endpoint).collect()
+        let base = |(index, text): (usize, &String)| base(text).ok_or(WechatSettingsError::BaseUrl(index));
+        self.base_urls.iter().enumerate().map(base).collect()
     }
 
     /// Checks the numbers.
@@ -80,16 +79,14 @@ impl WechatSettings {
     }
 }
 
-fn endpoint(base: &str, path: &str) -> Option<Url> {
-    let mut url = Url::parse(base).ok()?;
+fn base(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    let joined = format!("{}{path}", url.path().trim_end_matches('/'));
-    url.set_path(&joined);
     plain.then_some(url)
 }
 
@@ -97,19 +94,8 @@ fn endpoint(base: &str, path: &str) -> Option<Url> {
 mod tests {
     use super::*;
 
-    fn endpoints(base: &str) -> Result<Vec<Url>, WechatSettingsError> {
-        WechatSettings { base_urls: vec![base.to_owned()], ..Default::default() }.endpoints("/sns/x")
-    }
-
-    #[test]
-    fn a_base_url_takes_the_path_behind_its_own() {
-        for (base, url) in [
-            ("https://api.weixin.qq.com", "https://api.weixin.qq.com/sns/x"),
-            ("https://api.weixin.qq.com/", "https://api.weixin.qq.com/sns/x"),
-            ("http://127.0.0.1:8081/wechat/", "http://127.0.0.1:8081/wechat/sns/x"),
-        ] {
-            assert_eq!(endpoints(base).unwrap()[0].as_str(), url);
-        }
+    fn bases(base: &str) -> Result<Vec<Url>, WechatSettingsError> {
+        WechatSettings { base_urls: vec![base.to_owned()], ..Default::default() }.bases()
     }
 
     #[test]
@@ -124,10 +110,10 @@ mod tests {
             "https://x?q",
             "https://x#f",
         ] {
-            assert_eq!(endpoints(base), Err(WechatSettingsError::BaseUrl(0)), "{base}");
+            assert_eq!(bases(base), Err(WechatSettingsError::BaseUrl(0)), "{base}");
         }
         let none = WechatSettings { base_urls: vec![], ..Default::default() };
-        assert_eq!(none.endpoints("/sns/x"), Err(WechatSettingsError::NoBaseUrl));
+        assert_eq!(none.bases(), Err(WechatSettingsError::NoBaseUrl));
     }
 
     #[test]

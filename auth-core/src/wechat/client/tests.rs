@@ -1,15 +1,15 @@
 //! The client against a WeChat that plays what it is told, one reply per question.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::{io, iter};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::Level;
 
-use super::super::{Spent, WechatSettings};
+use super::super::{AnswerProblem, ConnectFailure, Spent, WechatSettings};
 use super::*;
 use crate::AppSecret;
 
@@ -270,7 +270,7 @@ async fn the_next_address_is_used_and_kept_when_no_connection_comes_about() {
     let wechat = Wechat::plays(&[Play::Say(USER)]).await;
     let client = client(&[&nowhere().await, &nowhere().await, &wechat.url]);
     exchange(&client).await.unwrap();
-    assert_eq!(client.preferred.load(Ordering::Relaxed), 2);
+    assert_eq!(client.wire.preferred.load(Ordering::Relaxed), 2);
     exchange(&client).await.unwrap();
     assert_eq!(wechat.asked().len(), 2);
 }
@@ -335,8 +335,8 @@ async fn a_name_that_has_an_address_again_is_asked_again() {
     let wechat = Wechat::plays(&[Play::Say(USER)]).await;
     let settings = settings(&[&wechat.url.replace("127.0.0.1", "wechat.invalid")]);
     let names = Names::default();
-    let http = WechatClient::http(&settings).dns_resolver(Arc::new(names.clone()));
-    let client = WechatClient::over(http, &settings).unwrap();
+    let http = Wire::http(&settings).dns_resolver(Arc::new(names.clone()));
+    let client = WechatClient::on(Wire::over(http, &settings).unwrap(), &settings);
     for logins in 1..=3 {
         assert_eq!(failure(&client).await, ExchangeError::Unreachable(ConnectFailure::Dns));
         // Each login asks anew: that there was no address is not remembered.
