@@ -8,6 +8,7 @@ mod secret;
 pub mod login;
 pub mod wechat;
 pub mod session;
+pub mod session_data;
 
 pub mod keys;
 mod token;

@@ -64,7 +64,10 @@ pub enum OpenDataError {
         /// Whether there are spaces in it.
         spaces: bool,
     },
-    /// Not whole blocks, or nothing that this key sealed. Most often the key is no longer the client's: it called
+    /// Nothing, or not whole blocks: cut off on its way.
+    #[error("encryptedData is not whole blocks of 16 bytes: it was cut off on its way")]
+    NotWholeBlocks,
+    /// Nothing that this key sealed. Most often the key is no longer the client's: it called
     /// `wx.login` since the login that this session comes from. After another login the client gets new data and tries
     /// again.
     #[error("the data was not sealed with this session_key; log in, get the data anew, and try again")]
@@ -83,7 +86,9 @@ pub fn decrypt(app: &AppId, session_key: &SessionKey, sealed: Sealed<'_>) -> Res
     let iv = decode("iv", sealed.iv)?;
     let iv = <[u8; BLOCK]>::try_from(iv).map_err(|_| OpenDataError::BadIv)?;
     let mut data = Zeroizing::new(decode("encryptedData", sealed.encrypted_data)?);
-    // The key takes whole blocks only, and at least one.
+    if data.is_empty() || !data.len().is_multiple_of(BLOCK) {
+        return Err(OpenDataError::NotWholeBlocks);
+    }
     let plain = PaddedBlockDecryptingKey::cbc_pkcs7(key)
         .and_then(|key| key.decrypt(&mut data, DecryptionContext::Iv128(iv.into())))
         .map_err(|_| OpenDataError::NotDecryptable)?;
