@@ -81,15 +81,20 @@ impl KeyChecker {
 
     /// With one further access token where WeChat refuses the one at hand: it may have ended before its time.
     async fn with_fresh_token(&self, question: &Question<'_>) -> Result<bool, CallError> {
-        let token = self.tokens.of(question.app, &self.wire).await?;
-        match self.with_token(question, &token).await {
-            Err(CallError::TokenRefused(_)) => {
-                self.tokens.refused(&question.app.appid, &token).await;
-                let token = self.tokens.of(question.app, &self.wire).await?;
-                self.with_token(question, &token).await
-            }
+        match self.with_kept_token(question).await {
+            Err(CallError::TokenRefused(_)) => self.with_kept_token(question).await,
             outcome => outcome,
         }
+    }
+
+    /// With the token at hand, which is forgotten where WeChat refuses it.
+    async fn with_kept_token(&self, question: &Question<'_>) -> Result<bool, CallError> {
+        let token = self.tokens.of(question.app, &self.wire).await?;
+        let outcome = self.with_token(question, &token).await;
+        if let Err(CallError::TokenRefused(_)) = outcome {
+            self.tokens.refused(&question.app.appid, &token).await;
+        }
+        outcome
     }
 
     async fn with_token(&self, question: &Question<'_>, token: &AccessToken) -> Result<bool, CallError> {
