@@ -70,6 +70,28 @@ fn every_reason_code_is_explained_and_no_other() {
 }
 
 #[test]
+fn every_code_of_session_data_is_explained_and_no_other() {
+    let file = "gateway/src/admin/session_data/denied.rs";
+    let text = std::fs::read_to_string(root().join(file)).expect("denied.rs is there");
+    // Before the messages, which are no codes.
+    let mut program: BTreeSet<_> = code_texts(text.split("fn message").next().unwrap_or_default());
+    // The others stand before a status of their own.
+    let with_status = text.split(", Status::").filter_map(|before| before.rsplit('"').nth(1));
+    program.extend(with_status.filter(|code| !code.contains(' ')).map(str::to_owned));
+    // Of the listener, whatever is asked.
+    program.extend(["web_page", "credential_missing", "credential_wrong"].map(str::to_owned));
+    assert!(program.len() >= 20, "only {program:?} were found");
+    for name in ["docs/session-data.md", "docs/session-data.zh-CN.md"] {
+        let document = Document::read(name);
+        let codes = document
+            .rows()
+            .filter_map(|row| Some(row.first()?.strip_prefix('`')?.strip_suffix('`')?.to_owned()));
+        let codes: BTreeSet<_> = codes.filter(|code| !code.starts_with('/')).collect();
+        assert_eq!(codes, program, "{name}");
+    }
+}
+
+#[test]
 fn every_link_leads_to_a_file() {
     let mut followed = 0;
     for document in documents() {
@@ -140,13 +162,17 @@ fn reason_codes() -> BTreeSet<String> {
     let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("the file is there");
     let (denied, refusal) = (read("gateway/src/denied.rs"), read("gateway/src/admin/refusal.rs"));
     let of_admin = refusal.split("fn code(").nth(1).and_then(|rest| rest.split("\n    }\n").next());
-    let codes: BTreeSet<_> = denied
-        .lines()
-        .chain(of_admin.expect("refusals have codes").lines())
+    let mut codes = code_texts(&denied);
+    codes.extend(code_texts(of_admin.expect("refusals have codes")));
+    assert!(codes.len() >= 30, "only {codes:?} were found");
+    codes
+}
+
+/// The texts on right-hand sides.
+fn code_texts(text: &str) -> BTreeSet<String> {
+    text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'))
         .map(|(code, _)| code.to_owned())
-        .collect();
-    assert!(codes.len() >= 30, "only {codes:?} were found");
-    codes
+        .collect()
 }

@@ -26,7 +26,7 @@ pub(crate) use process::{Process, run, wxgate};
 pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow, exchange_from};
 pub(crate) use secrets::{found_in, secret};
 pub(crate) use service::{Recorder, Script, Seen};
-pub(crate) use simulator::{MERCHANT, SHOP, Simulator};
+pub(crate) use simulator::{App, MERCHANT, SHOP, Simulator};
 pub(crate) use tls_wechat::{Certificate, TlsWechat};
 
 use std::path::PathBuf;

@@ -24,6 +24,7 @@ mod reload;
 mod nodes;
 mod admin;
 mod operators;
+mod session_data;
 mod config_files;
 mod command_line;
 mod dev;

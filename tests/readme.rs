@@ -11,44 +11,54 @@ use crate::harness::{Config, Gateway, Process, Recorder, SHOP, free_port, run, w
 #[tokio::test]
 async fn the_lines_of_the_five_minutes_give_the_answers_that_are_shown() {
     for name in ["README.md", "README.zh-CN.md"] {
-        let folder = TempDir::with_prefix("wxgate-readme").unwrap();
-        let ports =
-            [("8080", free_port()), ("9090", free_port()), ("9100", free_port()), ("9101", free_port())];
-        let mut command = wxgate();
-        command.arg("dev");
-        for (option, (_, port)) in ["--port", "--admin-port", "--sim-port", "--echo-port"].iter().zip(&ports)
-        {
-            command.args([option, port.to_string().as_str()]);
-        }
-        let dev = Process::start("dev", &mut command, folder.path());
-        dev.wait_for_line(|line| line.contains("Ctrl-C")).await;
-        tokio::time::timeout(Duration::from_secs(30), open(ports[0].1))
-            .await
-            .expect("the gateway takes connections");
-        let here = |text: &str| {
-            ports.iter().fold(text.to_owned(), |text, (shown, port)| {
-                text.replace(&format!("127.0.0.1:{shown}"), &format!("127.0.0.1:{port}"))
-            })
-        };
+        the_lines_give_the_answers(name, 4).await;
+    }
+}
 
-        let (mut script, mut wanted) = (String::new(), Vec::new());
-        let document = Document::read(name);
-        for (n, block) in document.blocks.iter().enumerate() {
-            if block.language == "sh" && block.text.contains("curl ") {
-                script.push_str(&here(&block.text));
-                if let Some(answer) = document.blocks.get(n + 1).filter(|next| next.language == "console") {
-                    script.push_str("\necho; echo -----\n");
-                    wanted.push(without_ids(&answer.text));
-                }
+#[tokio::test]
+async fn the_lines_about_session_data_give_the_answers_that_are_shown() {
+    for name in ["docs/session-data.md", "docs/session-data.zh-CN.md"] {
+        the_lines_give_the_answers(name, 6).await;
+    }
+}
+
+/// Runs the lines of a document with `wxgate dev`; at least so many answers are shown.
+async fn the_lines_give_the_answers(name: &str, answers_min: usize) {
+    let folder = TempDir::with_prefix("wxgate-readme").unwrap();
+    let ports = [("8080", free_port()), ("9090", free_port()), ("9100", free_port()), ("9101", free_port())];
+    let mut command = wxgate();
+    command.arg("dev");
+    for (option, (_, port)) in ["--port", "--admin-port", "--sim-port", "--echo-port"].iter().zip(&ports) {
+        command.args([option, port.to_string().as_str()]);
+    }
+    let dev = Process::start("dev", &mut command, folder.path());
+    dev.wait_for_line(|line| line.contains("Ctrl-C")).await;
+    for (_, port) in &ports[..2] {
+        let open = tokio::time::timeout(Duration::from_secs(30), open(*port)).await;
+        open.expect("the gateway takes connections");
+    }
+    let here = |text: &str| {
+        ports.iter().fold(text.to_owned(), |text, (shown, port)| {
+            text.replace(&format!("127.0.0.1:{shown}"), &format!("127.0.0.1:{port}"))
+        })
+    };
+
+    let (mut script, mut wanted) = (String::new(), Vec::new());
+    let document = Document::read(name);
+    for (n, block) in document.blocks.iter().enumerate() {
+        if block.language == "sh" && block.text.contains("curl ") {
+            script.push_str(&here(&block.text));
+            if let Some(answer) = document.blocks.get(n + 1).filter(|next| next.language == "console") {
+                script.push_str("\necho; echo -----\n");
+                wanted.push(without_ids(&answer.text));
             }
         }
-        assert!(wanted.len() >= 4, "{name} shows only {} answers", wanted.len());
-        let output = run(Command::new("bash").args(["-euo", "pipefail", "-c", &script]));
-        let said = String::from_utf8(output.stdout).unwrap();
-        let got: Vec<_> =
-            said.split("-----\n").map(without_ids).filter(|answer| !answer.is_empty()).collect();
-        assert_eq!(got, wanted, "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
+    assert!(wanted.len() >= answers_min, "{name} shows only {} answers", wanted.len());
+    let output = run(Command::new("bash").args(["-euo", "pipefail", "-c", &script]));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let got: Vec<_> = said.split("-----\n").map(without_ids).filter(|answer| !answer.is_empty()).collect();
+    assert_eq!(got, wanted, "{name}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test]
@@ -123,9 +133,16 @@ fn without_ids(text: &str) -> String {
     // The clock may tick between the login and the question how long it holds.
     let ticked = text.trim().replace("\"expires_in\":7199", "\"expires_in\":7200");
     let ticked = ticked.replace("\"session_expires_in\":2591999", "\"session_expires_in\":2592000");
-    let mut parts = ticked.split("\"request_id\":\"");
+    let ticked = without(&ticked, "\"request_id\":\"", |c| c != '"');
+    let ticked = without(&ticked, "\"signature\":\"", |c| c != '"');
+    ["\"sealed_at\":", "\"timestamp\":"]
+        .iter()
+        .fold(ticked, |text, name| without(&text, name, |c| c.is_ascii_digit()))
+}
+
+/// Without the value that follows `name` each time.
+fn without(text: &str, name: &str, of_value: impl Fn(char) -> bool) -> String {
+    let mut parts = text.split(name);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        text + "\"request_id\":\"" + part.split_once('"').map_or("", |(_, rest)| rest)
-    })
+    parts.fold(first, |text, part| text + name + part.trim_start_matches(&of_value))
 }

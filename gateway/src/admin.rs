@@ -1,4 +1,4 @@
-//! The private listener: health, metrics, and what operators do. Never a route of the public one.
+//! The private listener: health, metrics, what operators do, and what services ask. Never a route of the public one.
 //!
 //! On loopback health and metrics ask for no credential. On any other address nothing but health does without.
 
@@ -9,6 +9,8 @@ mod audit;
 mod health;
 mod metrics;
 mod sessions;
+pub(crate) mod services;
+mod session_data;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use prometheus_client::registry::Registry;
@@ -70,8 +72,13 @@ fn router(state: &AdminState) -> Router {
         .route("/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/sessions/{sid}", get(sessions::show).delete(sessions::end))
         .route_layer(operators());
+    let session_data = Router::new()
+        .route("/session-data/decrypt", post(session_data::decrypt))
+        .route("/session-data/verify", post(session_data::verify))
+        .route("/session-data/sign", post(session_data::sign))
+        .route("/session-data/check", post(session_data::check));
     let web_pages = from_fn_with_state(state.clone(), web_pages::refused);
-    health.merge(sessions).merge(rest).layer(web_pages).with_state(state.clone())
+    health.merge(sessions).merge(session_data).merge(rest).layer(web_pages).with_state(state.clone())
 }
 
 /// Takes the listener's port now, so that a taken one is a clear error before anything starts.

@@ -9,8 +9,9 @@ use auth_core::login::{LoginService, LoginSettings};
 use auth_core::renewal::Renewal;
 use auth_core::revocation::Revocations;
 use auth_core::session::{EmbeddedStore, MemoryStore, RedisStore, Seal, SealKey, SessionStore};
+use auth_core::session_data::SessionData;
 use auth_core::verify::Policy;
-use auth_core::wechat::{WechatClient, WechatSettings};
+use auth_core::wechat::{KeyChecker, WechatClient, WechatSettings};
 use auth_core::{AppId, Clock, Verifier};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 
 use crate::admin::credential::Credentials;
+use crate::admin::services::Services;
 use crate::assertion::Assertions;
 use crate::budget::BudgetedExchange;
 use crate::config::{self, Checked};
@@ -82,6 +84,8 @@ pub(crate) struct Snapshot {
     pub(crate) jwks: Bytes,
     /// Of the private listener.
     pub(crate) credentials: Credentials,
+    /// None where the config names none.
+    pub(crate) services: Option<Services>,
 }
 
 impl Snapshot {
@@ -122,7 +126,15 @@ impl Snapshot {
             exchange_timeout: config.wechat.timeout,
         };
         let renewal = Renewal::new(&settings, keys.clone());
-        let client = wechat(&config.wechat)?;
+        let wechat_settings = wechat_settings(&config.wechat);
+        let client = WechatClient::new(&wechat_settings).context(NO_CLIENT)?;
+        let services = match config.admin.services.as_slice() {
+            [] => None,
+            services => {
+                let data = session_data(&wechat_settings, lasting)?;
+                Some(Services::new(services, &apps, data, before.and_then(|before| before.services.as_ref())))
+            }
+        };
         let seconds = lasting.metrics.wechat_seconds.clone();
         let exchange = Arc::new(BudgetedExchange {
             exchange: TimedExchange { client, seconds },
@@ -150,6 +162,7 @@ impl Snapshot {
             injector: Injector::new(&config.identity)?,
             assertions,
             credentials: Credentials::of(&config.admin),
+            services,
             jwks: serde_json::to_vec(&keys.jwks())?.into(),
             server: config.server,
             openid_in_answer: config.login.openid_in_answer,
@@ -241,14 +254,21 @@ fn seal(keys: &[config::StoreKey]) -> anyhow::Result<Seal> {
     Ok(Seal::new(keys?)?)
 }
 
-fn wechat(wechat: &config::Wechat) -> anyhow::Result<WechatClient> {
-    let settings = WechatSettings {
+const NO_CLIENT: &str = "the client for WeChat's API cannot be made";
+
+fn wechat_settings(wechat: &config::Wechat) -> WechatSettings {
+    WechatSettings {
         base_urls: wechat.base_urls.clone(),
         connect_timeout: wechat.connect_timeout,
         timeout: wechat.timeout,
         concurrency: wechat.concurrency,
-    };
-    WechatClient::new(&settings).context("the client for WeChat's API cannot be made")
+    }
+}
+
+fn session_data(settings: &WechatSettings, lasting: &Lasting) -> anyhow::Result<SessionData> {
+    let check = Arc::new(KeyChecker::new(settings).context(NO_CLIENT)?);
+    let (store, revocations, clock) = (&lasting.store, &lasting.revocations, &lasting.clock);
+    Ok(SessionData::new(Arc::clone(store), Arc::clone(revocations), Arc::clone(clock), check))
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(super) async fn operators_only(
 
 /// The one credential of a request (RFC 6750 §2.1). Two are none: who looks at the first and who looks at the last would
 /// see two callers.
-fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Refusal::CredentialMissing)?.as_bytes();
     if values.next().is_some() {
@@ -69,14 +69,14 @@ fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
 }
 
 /// What is kept of a credential.
-struct Digest(digest::Digest);
+pub(super) struct Digest(digest::Digest);
 
 impl Digest {
-    fn of(token: &SecretString) -> Self {
+    pub(super) fn of(token: &SecretString) -> Self {
         Self(digest::digest(&SHA256, token.expose_secret().as_bytes()))
     }
 
-    fn is_of(&self, token: &[u8]) -> bool {
+    pub(super) fn is_of(&self, token: &[u8]) -> bool {
         verify_slices_are_equal(self.0.as_ref(), digest::digest(&SHA256, token).as_ref()).is_ok()
     }
 }

@@ -80,13 +80,19 @@ impl Refusal {
     }
 }
 
+/// A refusal as it is sent.
+pub(super) fn refused(status: StatusCode, code: &'static str, message: &str) -> Response {
+    let mut answer = (status, Json(json!({ "error": code, "message": message }))).into_response();
+    let headers = answer.headers_mut();
+    headers.insert("x-wxgate-error", HeaderValue::from_static(code));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({ "error": self.code(), "message": self.message() });
-        let mut answer = (self.status(), Json(body)).into_response();
+        let mut answer = refused(self.status(), self.code(), self.message());
         let headers = answer.headers_mut();
-        headers.insert("x-wxgate-error", HeaderValue::from_static(self.code()));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

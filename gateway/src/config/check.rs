@@ -30,7 +30,6 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     let tls = tls::tls(&file.tls, &server, cx);
     let log = serving::log(&file.log, cx);
     let token = tokens::token(file.token, cx);
-    let admin = admin::admin(&file.admin, (&server, &tls), &token.keys, cx);
     let session = tokens::session(&file.session, token.ttl, cx);
     let store = store::store(file.store, &token.keys, cx);
     let wechat = sections::wechat(&file.wechat, cx);
@@ -38,6 +37,7 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     let endpoints = sections::endpoints(&file.endpoints, cx);
     let identity = sections::identity(&file.identity, &token.headers, cx);
     let apps = services::apps(&file.app, endpoints.login.is_some(), cx);
+    let (admin, admin_services) = admin::admin(&file.admin, (&server, &tls), &token.keys, &apps.names, cx);
     let upstreams = services::upstreams(&file.upstream, &token, cx);
     let defaults = routes::Defaults { body_bytes_max: server.body_bytes_max, renew: token.renew };
     let routes = routes::routes(&file.route, &apps, &upstreams, defaults, cx);
@@ -46,7 +46,7 @@ pub(crate) fn check(file: File, cx: &mut Context<'_>) -> Option<Checked> {
     Some(Checked {
         server,
         tls,
-        admin,
+        admin: Admin { services: admin_services.complete()?, ..admin },
         log,
         token,
         session,

@@ -100,6 +100,19 @@ pub(crate) struct Admin {
     pub(crate) listen: SocketAddr,
     /// The operator's credential, of at least 32 characters that a header can hold. Default none.
     pub(crate) token: Option<SecretString>,
+    /// In the order of the file. Each has a credential of its own.
+    pub(crate) services: Vec<AdminService>,
+}
+
+/// `[admin.service.NAME]`: a service that may use the `session_key` of users.
+#[derive(Debug)]
+pub(crate) struct AdminService {
+    pub(crate) name: Arc<str>,
+    pub(crate) token: SecretString,
+    /// Indexes into `apps`; none: every app. An empty list in the file means no app and arrives here empty.
+    pub(crate) apps: Option<Vec<usize>>,
+    /// Checks at WeChat of one app. Default 600 a minute; none: turned off.
+    pub(crate) checks: Option<Limit>,
 }
 
 /// `[log]`.

@@ -151,7 +151,9 @@ fn entries<'a>(schema: &'a Value, path: &str) -> Vec<Entry<'a>> {
 fn deep<'a>(schema: &'a Value, path: &str) -> Vec<Entry<'a>> {
     let mut all = Vec::new();
     for entry in entries(schema, path) {
-        let inner = if entry.schema.get("items").is_some() { &entry.schema["items"] } else { entry.schema };
+        let below = ["items", "additionalProperties"];
+        let inner = below.iter().find_map(|key| entry.schema.get(key).filter(|inner| inner.is_object()));
+        let inner = inner.unwrap_or(entry.schema);
         let below = if entry.is_table() { deep(inner, &entry.path) } else { Vec::new() };
         all.push(entry);
         all.extend(below);

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use routing::{App, Rate, Route, Upstream};
-pub(crate) use serving::{Admin, Certificate, Log, Server, Tls};
+pub(crate) use serving::{Admin, AdminService, Certificate, Log, Server, Tls};
 pub(crate) use tokens::{
     Endpoints, Identity, Login, Session, Store, StoreKey, StoreKind, Token, TokenKey, Wechat,
 };

@@ -1,22 +1,24 @@
-//! `[admin]`.
+//! `[admin]` and `[admin.service.NAME]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::services::{self, Named};
 use super::serving::{listener, overlap};
 use super::{Context, keys};
-use crate::config::checked::{Admin, Server, Tls, TokenKey};
+use crate::config::checked::{Admin, AdminService, Server, Tls, TokenKey};
 use crate::config::values::Secret;
 use crate::config::written;
 
-/// `keys` sign tokens.
+/// `keys` sign tokens; `apps` are the names of all. The services come apart: one that is wrong is none.
 pub(super) fn admin(
     written: &written::Admin,
     (server, tls): (&Server, &Tls),
     keys: &[TokenKey],
+    apps: &[String],
     cx: &mut Context<'_>,
-) -> Admin {
+) -> (Admin, Named<AdminService>) {
     let token = written.token.as_ref();
     let listen = listen(&written.listen, token.is_some() || cx.is_unsure("admin.token"), cx);
     let mut known = Vec::new();
@@ -25,7 +27,32 @@ pub(super) fn admin(
         let help = "choose another port, such as 9090";
         cx.wrong("admin.listen", "the private listener needs a port of its own", help);
     }
-    Admin { listen, token }
+    let services = Named::of("admin.service", &written.service, cx, |path, name, service, cx| {
+        let token = service_token(path, service, keys, &mut known, cx);
+        let named = |names: &Vec<String>| services::named_apps(&format!("{path}.apps"), names, apps, cx);
+        let apps = service.apps.as_ref().map(named);
+        Some(AdminService { name: name.into(), token: token?, apps, checks: service.checks.0 })
+    });
+    (Admin { listen, token, services: Vec::new() }, services)
+}
+
+fn service_token(
+    path: &str,
+    service: &written::AdminService,
+    keys: &[TokenKey],
+    known: &mut Vec<(String, SecretString)>,
+    cx: &mut Context<'_>,
+) -> Option<SecretString> {
+    let path = format!("{path}.token");
+    let Some(secret) = &service.token else {
+        cx.missing(
+            &path,
+            "a service needs a credential",
+            "write `token = { env = \"NAME\" }` or `{ file = \"…\" }`",
+        );
+        return None;
+    };
+    credential(&path, secret, keys, known, cx)
 }
 
 /// For who calls it: where it is, and the credential if they ask for it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::pattern::{self, Wrong};
-use super::services::Named;
+use super::services::{Named, named_apps};
 use super::{Context, idle};
 use crate::config::checked::{App, Auth, HostPattern, PathPattern, Rate, Route, Upstream};
 use crate::config::places;
@@ -87,19 +87,7 @@ impl Known<'_> {
     }
 
     fn apps(&self, path: &str, route: &written::Route, cx: &mut Context<'_>) -> Option<Vec<usize>> {
-        let names = route.apps.as_ref()?;
-        let mut apps = Vec::new();
-        for (index, name) in names.iter().enumerate() {
-            let path = places::item(path, index);
-            match cx.resolve(&path, "app", name, self.apps) {
-                Some(app) if apps.contains(&app) => {
-                    cx.wrong(&path, "this app is listed before", "remove one of the two");
-                }
-                Some(app) => apps.push(app),
-                None => {}
-            }
-        }
-        Some(apps)
+        Some(named_apps(path, route.apps.as_ref()?, self.apps, cx))
     }
 }
 

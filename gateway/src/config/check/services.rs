@@ -19,7 +19,7 @@ pub(super) struct Named<T> {
 }
 
 impl<T> Named<T> {
-    fn of<W>(
+    pub(super) fn of<W>(
         kind: &str,
         written: &BTreeMap<String, W>,
         cx: &mut Context<'_>,
@@ -43,6 +43,22 @@ impl<T> Named<T> {
     pub(super) fn complete(self) -> Option<Vec<T>> {
         self.tables.into_iter().collect()
     }
+}
+
+/// The numbers of `names`, which stand in the list at `path`, among the apps.
+pub(super) fn named_apps(path: &str, names: &[String], apps: &[String], cx: &mut Context<'_>) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let path = item(path, index);
+        match cx.resolve(&path, "app", name, apps) {
+            Some(app) if found.contains(&app) => {
+                cx.wrong(&path, "this app is listed before", "remove one of the two");
+            }
+            Some(app) => found.push(app),
+            None => {}
+        }
+    }
+    found
 }
 
 pub(super) fn apps(

@@ -97,6 +97,19 @@ const MEANINGS: &[(&str, &str)] = &[
         "admin.token",
         "运维人员的凭证，放在 `Authorization: Bearer` 里：至少 32 个字符，用 `wxgate keygen --alg token` 生成。不设置：任何人都不能查看或结束会话。",
     ),
+    (
+        "admin.service",
+        "可以使用用户 `session_key`（但看不到它）的业务服务：`[admin.service.NAME]`。NAME 会写入日志。",
+    ),
+    (
+        "admin.service.token",
+        "这个服务的凭证，放在 `Authorization: Bearer` 里，只能用于 `/session-data/`；生成方法同 `admin.token`。必填。",
+    ),
+    ("admin.service.apps", "它可以查询哪些小程序的用户，写 `[app]` 的名字。省略：全部；空列表：一个也不行。"),
+    (
+        "admin.service.checks",
+        "它可以多频繁地向微信查询 `session_key` 是否仍然有效，按小程序分别计算；超过以 429 拒绝，以免一个服务用完小程序在微信的配额。每个网关各自计数。`\"off\"` 关闭限制。",
+    ),
     ("log", "记录哪些日志，以什么格式。"),
     ("log.format", "日志格式：`auto` 在终端上输出文本，其他情况输出 JSON。"),
     (

@@ -193,6 +193,16 @@ fn listeners() {
     is_wrong_as_marked(
         "[admin]\nlisten = \"10.0.0.1:9090\"\ntoken = { env = \"NONE\" } # <- admin.token: the environment variable",
     );
+    is_wrong_as_marked("[admin.service.order] # <- admin.service.order.token: a service needs a credential");
+    is_wrong_as_marked(
+        "[admin.service.order]\ntoken = { env = \"MERCHANT_SECRET\" }\napps = [\"shpo\"] # <- admin.service.order.apps[0]: there is no `[app.shpo]`",
+    );
+    is_wrong_as_marked(
+        "[admin]\ntoken = { env = \"MERCHANT_SECRET\" }\n[admin.service.order]\ntoken = { env = \"MERCHANT_SECRET\" } # <- admin.service.order.token: another caller has this credential",
+    );
+    is_wrong_as_marked(
+        "[admin.service.order]\ntoken = { env = \"MERCHANT_SECRET\" }\nchecks = \"many\" # <- admin.service.order.checks: not a rate",
+    );
     load("[server]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"0.0.0.0:80\", \"[::]:80\"]").unwrap();
 }
 

@@ -1,10 +1,13 @@
 //! `[server]`, `[tls]`, `[admin]`, `[log]`.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::checked::LogFormat;
-use crate::config::values::{Secret, Size, Time};
+use crate::config::values::{Ceiling, Limit, Secret, Size, Time};
 
 /// `[server]`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -105,11 +108,33 @@ pub(crate) struct Admin {
     /// The operator's credential, for `Authorization: Bearer`: at least 32 characters, as `wxgate keygen --alg token` makes
     /// them. Left out: nobody may see or end sessions.
     pub(crate) token: Option<Secret>,
+    /// Services that use the `session_key` of users without seeing it: `[admin.service.NAME]`. NAME stands in the log.
+    pub(crate) service: BTreeMap<String, AdminService>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9090".into(), token: None }
+        Self { listen: "127.0.0.1:9090".into(), token: None, service: BTreeMap::new() }
+    }
+}
+
+/// `[admin.service.NAME]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AdminService {
+    /// The service's credential, for `Authorization: Bearer` and `/session-data/` alone, made as `admin.token`. Required.
+    pub(crate) token: Option<Secret>,
+    /// The apps whose users it may ask about, by their names. Left out: all; an empty list: none.
+    pub(crate) apps: Option<Vec<String>>,
+    /// How often it may ask WeChat whether a `session_key` is still current, for each app; more is refused with 429, so that
+    /// one service does not use up the app's quota there. Each gateway counts for itself. `"off"` turns this off.
+    pub(crate) checks: Ceiling,
+}
+
+impl Default for AdminService {
+    fn default() -> Self {
+        let checks = Ceiling(Some(Limit { requests: 600, window: Duration::from_secs(60) }));
+        Self { token: None, apps: None, checks }
     }
 }
 
