@@ -76,6 +76,7 @@ fn every_code_of_session_data_is_explained_and_no_other() {
     // Before the messages, which are no codes.
     let mut program: BTreeSet<_> = code_texts(text.split("fn message").next().unwrap_or_default());
     // The others stand before a status of their own.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let with_status = text.split(", Status::").filter_map(|before| before.rsplit('"').nth(1));
     program.extend(with_status.filter(|code| !code.contains(' ')).map(str::to_owned));
     // Of the listener, whatever is asked.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::case;
 use crate::config_files::{good, said};
-use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway, root};
+use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway, root, secret};
 
 /// The open paths of the private listener, and what they may tell whoever is on this machine.
 const OPEN: [(&str, &str); 3] = [
@@ -18,6 +18,10 @@ const OPEN: [(&str, &str); 3] = [
 
 /// Those that ask for the operator's credential, whatever the method.
 const OPERATORS: [&str; 2] = ["/sessions", "/sessions/{sid}"];
+
+/// Those that ask for a service's credential, and take POST alone.
+const SERVICES: [&str; 4] =
+    ["/session-data/decrypt", "/session-data/verify", "/session-data/sign", "/session-data/check"];
 
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
@@ -54,9 +58,14 @@ async fn every_private_path_is_open_or_asks_for_a_credential() {
          other path is 401, and 403 where no credential is configured: the paths are read from the router, so a new one \
          must be judged here",
     );
-    let judged = OPEN.iter().map(|(path, _)| *path).chain(OPERATORS);
+    let judged = OPEN.iter().map(|(path, _)| *path).chain(OPERATORS).chain(SERVICES);
     assert_eq!(routed(), judged.map(str::to_owned).collect());
-    let (gateway, _recorder) = with_operator().await;
+    let recorder = Recorder::start().await;
+    let config = Config::new(recorder.port, gateway::ROUTES).with_operator();
+    let service = secret("credential-of-a-service-5Rk8Wq2Nz7Lp");
+    let config =
+        config.with("[admin.service.order]\ntoken = { env = \"ORDER\" }\n").with_variable("ORDER", service);
+    let gateway = Gateway::start(config).await;
     let token = gateway.log_in(&SHOP, "alice").await;
     for (path, tells) in OPEN {
         let answer = gateway.client.get(gateway.admin_url(path)).send().await.unwrap();
@@ -74,7 +83,11 @@ async fn every_private_path_is_open_or_asks_for_a_credential() {
     }
     let (closed, _recorder) = Gateway::before_recorder().await;
     let query = "?app=shop&openid=oNobody";
-    for (path, method) in OPERATORS.iter().flat_map(|path| METHODS.map(|method| (concrete(path), method))) {
+    let operators = OPERATORS
+        .iter()
+        .flat_map(|path| METHODS.map(|method| (concrete(path), method, "admin_token_not_set")));
+    let services = SERVICES.iter().map(|path| ((*path).to_owned(), "POST", "admin_service_not_set"));
+    for (path, method, where_none) in operators.chain(services) {
         for (lines, code) in [
             (String::new(), "credential_missing"),
             ("Authorization: Bearer \r\n".to_owned(), "credential_missing"),
@@ -90,9 +103,16 @@ async fn every_private_path_is_open_or_asks_for_a_credential() {
                 answer.starts_with("http/1.1 401") && answer.contains("www-authenticate: bearer\r\n");
             assert!(refused && answer.contains(code), "{method} {path} {lines}: {answer}");
             let answer = exchange(closed.admin_port, &request).await;
-            let refused = answer.starts_with("HTTP/1.1 403") && answer.contains("admin_token_not_set");
+            let refused = answer.starts_with("HTTP/1.1 403") && answer.contains(where_none);
             assert!(refused, "{method} {path} {lines}: {answer}");
         }
+    }
+    for (path, method) in SERVICES.iter().flat_map(|path| METHODS.map(|method| (path, method))) {
+        // The operator's credential is none of a service's.
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", credential());
+        let answer = exchange(gateway.admin_port, request).await;
+        let status = if method == "POST" { "HTTP/1.1 401" } else { "HTTP/1.1 405" };
+        assert!(answer.starts_with(status), "{method} {path}: {answer}");
     }
     assert_eq!(gateway.get_as(&token, "/api/x").await.status(), 200);
 }

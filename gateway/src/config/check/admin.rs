@@ -61,6 +61,7 @@ pub(super) fn for_caller(written: &written::Admin, asks: bool, cx: &mut Context<
     Admin {
         listen: listen(&written.listen, true, cx),
         token: token.and_then(|secret| credential("admin.token", secret, &[], &mut Vec::new(), cx)),
+        services: Vec::new(),
     }
 }
 
