@@ -431,6 +431,36 @@ async fn without_a_service_in_the_config_nobody_may_ask() {
 }
 
 #[tokio::test]
+async fn a_changed_config_takes_a_service_its_apps_and_its_credential() {
+    let (gateway, _recorder) = start().await;
+    let alice = log_in(&gateway, &SHOP, "alice").await;
+    let body = alice.and(json!({ "message": "" }));
+    assert_eq!(ask(&gateway, ORDER, "sign", &body).await.0, 200);
+    let text = std::fs::read_to_string(gateway.config_path()).unwrap();
+    for (times, (from, to), refusal) in [
+        (1, ("apps = [\"shop\"]", "apps = [\"merchant\"]"), is(403, "app_not_allowed")),
+        (
+            2,
+            (
+                "[admin.service.order]\ntoken = { env = \"ORDER\" }",
+                "[admin.service.order]\ntoken = { file = \"other\" }",
+            ),
+            is(401, "credential_wrong"),
+        ),
+    ] {
+        assert!(text.contains(from), "{text}");
+        if times == 2 {
+            write_key_file(&gateway.folder.path().join("other"), "credential-of-order-from-now-on-9Lk3Vb7Xn");
+        }
+        std::fs::write(gateway.config_path(), text.replace(from, to)).unwrap();
+        gateway.process.signal("HUP");
+        gateway.process.wait_for_log_times("the changed config is in force", times).await;
+        assert_eq!(refused(&gateway, ORDER, "sign", &body).await, refusal);
+        assert_eq!(ask(&gateway, EVERY, "sign", &body).await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_body_is_bounded_and_what_is_wrong_with_it_is_said() {
     let (gateway, _recorder) = start().await;
     let alice = log_in(&gateway, &SHOP, "alice").await;

@@ -233,7 +233,9 @@ async fn a_silent_wechat_is_given_up() {
     let (connect_timeout, timeout) = (Duration::from_millis(50), Duration::from_millis(100));
     let base_urls = vec![wechat.url.clone()];
     let settings = WechatSettings { base_urls, connect_timeout, timeout, ..Default::default() };
-    assert_eq!(check(&KeyChecker::new(&settings).unwrap()).await, Err(CallError::TimedOut));
+    let checker = KeyChecker::new(&settings).unwrap();
+    let checked = tokio::time::timeout(Duration::from_secs(20), check(&checker)).await;
+    assert_eq!(checked.expect("it gives up"), Err(CallError::TimedOut));
 }
 
 #[tokio::test]
