@@ -9,7 +9,7 @@ use crate::harness::Nodes;
 use crate::harness::redis::{DEADLINE, PACE, Server};
 
 /// Trouble shows soon.
-const SOON: &str = "redis_command_timeout = \"500ms\"\nredis_reread = \"1s\"\nredis_stale_after = \"2s\"\n";
+const SOON: &str = "redis_reread = \"1s\"\nredis_stale_after = \"2s\"\n";
 
 /// What is written is there after a restart.
 const LASTING: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
