@@ -44,7 +44,7 @@ impl Nodes {
     pub(crate) async fn add(&mut self) -> usize {
         let store = format!("[store]\nredis = {{ env = \"REDIS_URL\" }}\n{}", self.sections);
         let config = Config::new(self.recorder.port, &format!("{ROUTES}{MORE_ROUTES}"));
-        let mut config = config.with_head(&store).with_variable("REDIS_URL", &self.redis);
+        let mut config = config.with_head(&store).with_operator().with_variable("REDIS_URL", &self.redis);
         config.wechat = self.all.first().map(|first| first.simulator.url());
         self.all.push(Gateway::start(config).await);
         self.all.len() - 1

@@ -2,23 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Load;
-use crate::harness::redis::{DEADLINE, PACE, Server};
-use crate::harness::tokens::now;
+use crate::harness::redis::{Cluster, DEADLINE, PACE, Server};
+use crate::harness::tokens::{now, sid};
 use crate::harness::{Connection, Nodes, Script, secret};
 
 /// Nothing is read anew unless a connection was.
 const TOLD_ONLY: &str = "redis_reread = \"5m\"\nredis_stale_after = \"10m\"\n";
-
-/// The session that a token names.
-pub(super) fn sid_of(token: &str) -> String {
-    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    serde_json::from_slice::<Value>(&claims).unwrap()["sid"].as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn who_logs_out_on_one_node_is_refused_on_all() {
@@ -61,6 +53,28 @@ async fn who_logs_out_on_one_node_is_refused_on_all() {
 }
 
 #[tokio::test]
+async fn what_an_operator_ends_on_one_node_ends_on_all() {
+    let redis = Cluster::start();
+    let nodes = Nodes::start(&redis.url(), TOLD_ONLY).await;
+    let [first, second, third] = [0, 1, 2].map(|node| nodes.log_in(node, "alice"));
+    let (first, second, third, bob) = (first.await, second.await, third.await, nodes.log_in(0, "bob").await);
+    for token in [&first, &second, &third, &bob] {
+        nodes.all_pass(token).await;
+    }
+    let one = format!("/sessions/{}", sid(&first));
+    assert_eq!(nodes.all[1].operate("DELETE", &one).await, (200, json!({ "ended": 1 })));
+    nodes.all_refuse(&first).await;
+    nodes.all_pass(&second).await;
+    let who: Value = nodes.all[0].get_as(&second, "/session").await.json().await.unwrap();
+    let all = format!("/sessions?app=shop&openid={}", who["openid"].as_str().unwrap());
+    assert_eq!(nodes.all[2].operate("DELETE", &all).await, (200, json!({ "ended": 2 })));
+    nodes.all_refuse(&second).await;
+    nodes.all_refuse(&third).await;
+    nodes.all_pass(&bob).await;
+    nodes.all_pass(&nodes.log_in(1, "alice").await).await;
+}
+
+#[tokio::test]
 async fn an_open_websocket_closes_when_its_session_ends_on_another_node() {
     let redis = Server::start(&[]);
     let nodes = Nodes::start(&redis.url(), TOLD_ONLY).await;
@@ -94,7 +108,7 @@ async fn an_end_that_nobody_was_told_of_is_read_from_the_log() {
     let token = nodes.log_in(0, "alice").await;
     nodes.all_pass(&token).await;
     // As a node writes it, but for the message.
-    redis.cli(&["ZADD", "wxg:ends", &(now() + 7200).to_string(), &sid_of(&token)]);
+    redis.cli(&["ZADD", "wxg:ends", &(now() + 7200).to_string(), &sid(&token)]);
     nodes.all_refuse(&token).await;
 }
 
@@ -118,7 +132,7 @@ async fn what_redis_lost_with_its_memory_stays_ended() {
     // Nothing was saved. The node where they ended writes both down, the second without being asked again.
     let took = nodes.all_refuse(&meanwhile).await;
     eprintln!("a logout that Redis did not take was in force everywhere {took:?} after its return");
-    let in_the_log = |token: &str| !redis.cli(&["ZSCORE", "wxg:ends", &sid_of(token)]).is_empty();
+    let in_the_log = |token: &str| !redis.cli(&["ZSCORE", "wxg:ends", &sid(token)]).is_empty();
     let end = Instant::now() + DEADLINE;
     while !(in_the_log(&before) && in_the_log(&meanwhile)) {
         assert!(Instant::now() < end, "{}", redis.cli(&["ZRANGE", "wxg:ends", "0", "-1"]));

@@ -3,15 +3,15 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::ends::sid_of;
 use crate::harness::Nodes;
 use crate::harness::redis::{Cluster, Server, Watched};
+use crate::harness::tokens::sid;
 
 /// The session that the code makes on a node.
 async fn session_of(nodes: &Nodes, node: usize, code: &str) -> String {
     let (status, answer) = nodes.log_in_with(node, code).await;
     assert_eq!(status, 200, "node {node}: {answer}");
-    sid_of(answer["token"].as_str().unwrap())
+    sid(answer["token"].as_str().unwrap())
 }
 
 async fn one_code_makes_one_session(redis: &str) {
