@@ -327,7 +327,8 @@ fn what_is_secret_is_compared_in_constant_time() {
     let _case = case(
         "M08",
         "by construction, since a clock is no test: a signature is judged by the crypto library's own constant-time \
-         verification, in one function, and nothing else that a client sends is compared with a secret",
+         verification, in one function, a credential of the private listener by its digest in constant time, and nothing else \
+         that anybody sends is compared with a secret",
     );
     let text = std::fs::read_to_string(root().join("auth-core/src/keys.rs")).unwrap();
     let (_, body) = text.split_once("fn verifies(").expect("the one function that judges a signature");
@@ -335,6 +336,10 @@ fn what_is_secret_is_compared_in_constant_time() {
     assert!(body.contains("hmac::verify(key, message, &tag)"), "{body}");
     assert!(body.contains("jsonwebtoken::crypto::verify(signature,"), "{body}");
     assert!(!body.contains("==") && !body.contains("sign("), "a signature made anew and compared: {body}");
+    let text = std::fs::read_to_string(root().join("gateway/src/admin/credential.rs")).unwrap();
+    let (code, _) = text.split_once("#[cfg(test)]").unwrap();
+    assert_eq!(code.matches("verify_slices_are_equal(").count(), 1, "one comparison, of digests");
+    assert_eq!(code.matches("==").count(), code.matches("refusal == Refusal").count(), "{code}");
     // Nobody else makes or opens a signature, a key or an AppSecret to compare it.
     let mut judged = Vec::new();
     for file in crate::harness::sources(&["auth-core/src", "gateway/src"]) {

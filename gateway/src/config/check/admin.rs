@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::services::{self, Named};
@@ -89,7 +90,8 @@ fn credential(
         cx.wrong(path, message, help);
         return None;
     }
-    if let Some((other, _)) = known.iter().find(|(_, known)| known.expose_secret() == text.expose_secret()) {
+    let same = |other: &[u8]| verify_slices_are_equal(other, text.expose_secret().as_bytes()).is_ok();
+    if let Some((other, _)) = known.iter().find(|(_, known)| same(known.expose_secret().as_bytes())) {
         let other = other.clone();
         cx.clash(
             path,
@@ -98,7 +100,7 @@ fn credential(
             keys::HELP_CREDENTIAL,
         );
     }
-    if token_keys.iter().any(|key| key.material.expose_secret() == text.expose_secret().as_bytes()) {
+    if token_keys.iter().any(|key| same(key.material.expose_secret())) {
         cx.wrong(path, "this is a key that signs tokens: a secret has one purpose", keys::HELP_CREDENTIAL);
     }
     known.push((path.to_owned(), text.clone()));
