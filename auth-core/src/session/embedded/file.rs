@@ -1,7 +1,7 @@
 //! The file: opened with care, and opened again when the disk failed under it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 #[cfg(unix)]
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -153,6 +153,7 @@ pub(super) fn open(path: &Path, seal: &Seal) -> Result<Database, EmbeddedError> 
 /// The file at `path` as it is, or a new one.
 pub(super) fn database(path: &Path) -> Result<Database, EmbeddedError> {
     let file = open_private(path).map_err(redb::Error::from)?;
+    empty_if_unfinished(&file).map_err(redb::Error::from)?;
     Ok(redb::Builder::new().set_cache_size(CACHE_BYTES).create_file(file)?)
 }
 
@@ -191,6 +192,39 @@ fn open_private(path: &Path) -> io::Result<File> {
     // A new file is durable when its directory is: without this, a power cut could take the file and every session in it.
     sync_directory(path)?;
     Ok(file)
+}
+
+/// Empties a file that was begun and holds nothing yet: redb, killed while it makes one, leaves zeros or a head without its
+/// mark, and refuses that afterwards as a file of something else.
+fn empty_if_unfinished(file: &File) -> io::Result<()> {
+    // Whoever holds it is making it now.
+    if file.try_lock().is_err() {
+        return Ok(());
+    }
+    if is_unfinished(file)? {
+        file.set_len(0)?;
+    }
+    file.unlock()
+}
+
+/// Whether nothing is in the file, but perhaps a head that is not marked as one.
+fn is_unfinished(mut file: &File) -> io::Result<bool> {
+    const MARK_BYTES: usize = 9;
+    const HEAD_BYTES: u64 = 4096;
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let mut head = Vec::new();
+    file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    if !is_zero(&head[..head.len().min(MARK_BYTES)]) {
+        return Ok(false);
+    }
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(true),
+            read if !is_zero(&piece[..read]) => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 /// Makes durable what the file at `path` is.

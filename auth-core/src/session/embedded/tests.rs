@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use redb::backends::InMemoryBackend;
 use redb::{ReadableTable, StorageBackend};
@@ -289,6 +289,14 @@ async fn a_disk_that_failed_and_works_again_is_used_again() {
     assert!(store.get(sid(2), NOW).await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn a_look_whether_there_is_room_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path().join("sessions.redb"), 9).unwrap();
+    store.check().await.unwrap();
+    assert_eq!(store.sweep(u64::MAX, 9).await.unwrap(), 0);
+}
+
 /// Whether `text` is in the file.
 fn holds(path: &Path, text: &[u8]) -> bool {
     fs::read(path).unwrap().windows(text.len()).any(|window| window == text)
@@ -437,4 +445,120 @@ async fn a_damaged_record_does_not_hide_the_other_sessions_of_its_user() {
     let store = open(&path, 9).unwrap();
     let found = store.of_user(&session(1).app, &session(1).openid, NOW, 9).await.unwrap();
     assert_eq!(found.iter().map(|found| found.sid).collect::<Vec<_>>(), [sid(3), sid(1)]);
+}
+
+/// What was asked of a disk, in order, to be had again up to any moment.
+#[derive(Debug, Clone, Default)]
+struct Journal {
+    bytes: Arc<InMemoryBackend>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+#[derive(Debug)]
+enum Asked {
+    SetLen(u64),
+    Write(u64, Vec<u8>),
+    Sync,
+}
+
+impl Journal {
+    fn note(&self, asked: Asked) {
+        self.asked.lock().unwrap().push(asked);
+    }
+
+    fn len(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// Until after which step what was written in the first `steps` may be all that the disk has: a kill keeps what was
+    /// written, a power cut what was synced.
+    fn last_moment_of(&self, steps: usize) -> usize {
+        let asked = self.asked.lock().unwrap();
+        let is_sync = |asked: &Asked| matches!(asked, Asked::Sync);
+        let is_synced = asked[..steps].last().is_none_or(is_sync);
+        if is_synced {
+            asked[steps..].iter().position(is_sync).map_or(asked.len(), |next| steps + next)
+        } else {
+            steps
+        }
+    }
+
+    /// Writes the first `steps` to `path`.
+    fn replay(&self, steps: usize, path: &Path) {
+        let mut bytes = Vec::new();
+        for step in &self.asked.lock().unwrap()[..steps] {
+            match step {
+                Asked::SetLen(len) => bytes.resize(usize::try_from(*len).unwrap(), 0),
+                Asked::Write(at, data) => {
+                    let at = usize::try_from(*at).unwrap();
+                    bytes[at..at + data.len()].copy_from_slice(data);
+                }
+                Asked::Sync => {}
+            }
+        }
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+impl StorageBackend for Journal {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.bytes.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.bytes.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        self.note(Asked::SetLen(len));
+        self.bytes.set_len(len)
+    }
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.note(Asked::Sync);
+        self.bytes.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.note(Asked::Write(offset, data.to_vec()));
+        self.bytes.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn whatever_moment_a_kill_or_a_power_cut_takes_every_answer_is_in_the_file() {
+    let journal = Journal::default();
+    let theirs = journal.clone();
+    let open_journal = move || {
+        let database = redb::Builder::new().create_with_backend(theirs.clone()).map_err(redb::Error::from);
+        let database = database.map_err(|why| EmbeddedError::Disk(Arc::new(why)))?;
+        super::tables::prepare(&database)?;
+        Ok(database)
+    };
+    let store = EmbeddedStore::start(open_journal, 9, seal("2026-11", KEY)).unwrap();
+    // After which step what was answered.
+    let mut answered = Vec::new();
+    for number in 1..=4 {
+        store.put(session(number)).await.unwrap();
+        answered.push((journal.len(), number, true));
+        if number % 2 == 0 {
+            store.end(Ended { sid: sid(number), until: NOW + 60 }).await.unwrap();
+            answered.push((journal.len(), number, false));
+        }
+    }
+    drop(store);
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sessions.redb");
+    for steps in 0..=journal.len() {
+        let last_moment = journal.last_moment_of(steps);
+        journal.replay(steps, &path);
+        let store = open(&path, 9).unwrap_or_else(|error| panic!("step {steps}: {error}"));
+        let ended = store.ended(NOW).await.unwrap();
+        for &(at, number, is_put) in answered.iter().filter(|(at, ..)| *at <= last_moment) {
+            let has_ended = ended.iter().any(|end| end.sid == sid(number));
+            let is_there = store.get(sid(number), NOW).await.unwrap().is_some();
+            let is_kept = if is_put { is_there || has_ended } else { has_ended };
+            assert!(
+                is_kept && !(is_there && has_ended),
+                "step {steps}: session {number}, answered after {at}"
+            );
+        }
+    }
 }
