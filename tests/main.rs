@@ -20,6 +20,8 @@ mod streaming;
 mod websocket;
 mod concurrency;
 mod restarts;
+mod killed;
+mod full_disk;
 mod reload;
 mod nodes;
 mod admin;

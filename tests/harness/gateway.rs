@@ -209,6 +209,11 @@ impl Gateway {
         self.wait_until("/readyz").await;
     }
 
+    /// Starts it again, and does not wait until it is ready.
+    pub(crate) fn begin_to_start_again(&mut self) {
+        self.process = spawn(self.folder.path(), &self.environment, &[]);
+    }
+
     /// Starts it again and waits until it takes requests, ready or not.
     pub(crate) async fn start_again_unready(&mut self) {
         self.process = spawn(self.folder.path(), &self.environment, &[]);

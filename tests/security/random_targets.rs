@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::case;
 use super::fixture::Fixture;
-use crate::harness::{Connection, Outcome};
+use crate::harness::{Connection, Numbers, Outcome, seed};
 
 /// So many targets take a few seconds; a test beside the code runs a million through the same code without the network.
 const TARGETS: usize = 12_000;
@@ -51,31 +51,20 @@ const PIECES: [&str; 36] = [
     "http://gw.test",
 ];
 
-/// Numbers that look random, and are the same for the same seed (SplitMix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+/// Bytes that a client may send for a target.
+fn target(numbers: &mut Numbers) -> Vec<u8> {
+    let mut target = Vec::new();
+    if numbers.below(20) > 0 {
+        target.extend_from_slice(PIECES[4 + numbers.below(6)].as_bytes());
     }
-
-    fn target(&mut self) -> Vec<u8> {
-        let mut target = Vec::new();
-        if self.below(20) > 0 {
-            target.extend_from_slice(PIECES[4 + self.below(6)].as_bytes());
+    for _ in 0..numbers.below(6) {
+        match numbers.below(10) {
+            // An end of a line would end the target.
+            0 => target.extend(Some(numbers.below(256) as u8).filter(|byte| !b"\r\n".contains(byte))),
+            _ => target.extend_from_slice(PIECES[numbers.below(PIECES.len())].as_bytes()),
         }
-        for _ in 0..self.below(6) {
-            match self.below(10) {
-                // An end of a line would end the target.
-                0 => target.extend(Some(self.below(256) as u8).filter(|byte| !b"\r\n".contains(byte))),
-                _ => target.extend_from_slice(PIECES[self.below(PIECES.len())].as_bytes()),
-            }
-        }
-        target
     }
+    target
 }
 
 /// What a client saw of one request.
@@ -89,7 +78,7 @@ async fn ask(port: u16, token: String, mut numbers: Numbers, count: usize) -> Ha
     let mut asked = HashMap::new();
     let mut connection = None;
     for _ in 0..count {
-        let target = numbers.target();
+        let target = target(&mut numbers);
         let head = format!(" HTTP/1.1\r\nHost: gw.test\r\nAuthorization: Bearer {token}\r\n\r\n");
         let mut open = match connection.take() {
             Some(open) => open,
@@ -117,11 +106,10 @@ async fn whatever_stands_in_a_target_there_is_one_path() {
         "for any bytes in a target: refused, or the service, the log and the decision have the same canonical path",
     );
     let [front, _] = Fixture::in_both_orders().await;
-    let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
-    eprintln!("seed {seed}");
+    let seed = seed();
     let token = front.token().await;
     let clients = (0..CLIENTS).map(|n| {
-        let numbers = Numbers(seed ^ n as u64);
+        let numbers = Numbers::new(seed ^ n as u64);
         tokio::spawn(ask(front.gateway.port, token.to_owned(), numbers, TARGETS / CLIENTS))
     });
     let mut asked = HashMap::new();

@@ -24,6 +24,9 @@ const BY_UNTIL: TableDefinition<'static, ByTime, ()> = TableDefinition::new("end
 
 const FORMAT: u64 = 2;
 
+/// About as large as the record of a session.
+const USUAL_RECORD_BYTES: usize = 256;
+
 /// Makes the tables that are not there yet, and refuses a file of another format.
 pub(super) fn prepare(database: &Database) -> Result<(), EmbeddedError> {
     let transaction = database.begin_write()?;
@@ -171,6 +174,20 @@ impl<'t> Tables<'t> {
         self.by_user.insert((&record::user(&session.app, &session.openid), at, sid), ())?;
         if let Some(unionid) = &session.unionid {
             self.by_unionid.insert((&record::across_apps(unionid), at, sid), ())?;
+        }
+        Ok(())
+    }
+
+    /// Does what a login does and takes it back: committing that takes the room that a login takes.
+    pub(super) fn rehearse(&mut self) -> Result<(), EmbeddedError> {
+        let (sid, owner, at) = (LAST_SID.as_bytes(), Owner::default(), u64::MAX);
+        self.sessions.insert(sid, [0; USUAL_RECORD_BYTES].as_slice())?;
+        self.sessions.remove(sid)?;
+        self.by_expiry.insert((at, sid), ())?;
+        self.by_expiry.remove((at, sid))?;
+        for by_owner in [&mut self.by_user, &mut self.by_unionid] {
+            by_owner.insert((&owner, at, sid), ())?;
+            by_owner.remove((&owner, at, sid))?;
         }
         Ok(())
     }
