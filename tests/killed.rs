@@ -9,6 +9,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use crate::harness::gateway::{self, ADMIN_TOKEN};
+use crate::harness::redis::Server;
 use crate::harness::{Config, Gateway, Numbers, Recorder, SHOP, secret, seed, tokens};
 
 /// How often a gateway is killed under load, over all of them.
@@ -234,15 +235,14 @@ async fn end(ask: impl Fn(&str) -> RequestBuilder, tokens: Vec<String>) -> Round
     round
 }
 
-/// Kills gateways with this store until it has been done [`KILLS`] times.
-async fn kill_again_and_again(store: &'static str) {
+/// Kills gateways with the store that `with_store` gives them, until it has been done [`KILLS`] times.
+async fn kill_again_and_again(with_store: impl Fn(Config) -> Config) {
     let seed = seed();
     let recorder = Recorder::start().await;
-    let port = recorder.port;
     let gateways = (0..GATEWAYS).map(|n| {
+        let config = with_store(Config::new(recorder.port, gateway::ROUTES)).with_operator();
+        let config = config.with("[log]\nlevel = \"info\"\n");
         tokio::spawn(async move {
-            let config =
-                Config::new(port, gateway::ROUTES).with_head(store).with("[log]\nlevel = \"info\"\n");
             let mut killed = Killed::new(config, seed ^ n as u64).await;
             for _ in 0..KILLS / GATEWAYS {
                 killed.round().await;
@@ -260,12 +260,22 @@ async fn kill_again_and_again(store: &'static str) {
             killed.gateway
         })
     });
-    for ended in join_all(gateways).await {
-        ended.unwrap();
+    for killed in join_all(gateways).await {
+        killed.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn killed_at_random_a_hundred_times_every_answer_holds() {
-    kill_again_and_again("").await;
+async fn killed_at_random_a_hundred_times_with_a_file_every_answer_holds() {
+    kill_again_and_again(|config| config.with_head("")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn killed_at_random_a_hundred_times_with_redis_every_answer_holds() {
+    let redis = Server::start(&[]);
+    kill_again_and_again(|config| {
+        let config = config.with_head("[store]\nredis = { env = \"REDIS_URL\" }\n");
+        config.with_variable("REDIS_URL", redis.url())
+    })
+    .await;
 }

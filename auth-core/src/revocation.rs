@@ -1,10 +1,8 @@
 //! What ended before its time. Asked on every request, so it lives in memory; the store keeps it across restarts.
 
+mod ends;
 mod freshness;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,14 +10,13 @@ use tokio::time::Instant;
 use crate::Sid;
 use crate::session::Ended;
 
+use ends::Ends;
 use freshness::Freshness;
 
 /// The sessions that ended while a token that names them could still be valid.
 #[derive(Debug, Default)]
 pub struct Revocations {
-    until: RwLock<HashMap<Sid, u64>>,
-    /// How many there are: nobody logged out is the common case and needs no lock.
-    count: AtomicUsize,
+    ends: Ends,
     /// None where sessions end on this node alone.
     freshness: Option<Freshness>,
 }
@@ -57,28 +54,22 @@ impl Revocations {
 
     /// Ends a session here, at once. Of several ends of one the latest `until` counts.
     pub fn insert(&self, ended: Ended) {
-        let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
-        let known = until.entry(ended.sid).or_default();
-        *known = ended.until.max(*known);
-        self.count.store(until.len(), Ordering::Release);
+        self.ends.insert(ended);
     }
 
     /// Whether the session has ended.
     pub fn contains(&self, sid: &Sid) -> bool {
-        self.count.load(Ordering::Acquire) != 0
-            && self.until.read().unwrap_or_else(PoisonError::into_inner).contains_key(sid)
+        self.ends.contains(sid)
     }
 
     /// Forgets ends that no valid token can name any more at `now` (Unix seconds).
     pub fn sweep(&self, now: u64) {
-        let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
-        until.retain(|_, until| *until >= now);
-        self.count.store(until.len(), Ordering::Release);
+        self.ends.sweep(now);
     }
 
     /// How many ends are remembered.
     pub fn len(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+        self.ends.len()
     }
 
     /// Whether none is remembered.
