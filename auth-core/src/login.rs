@@ -21,8 +21,9 @@ pub use ends::EndError;
 use flight::{Attempt, Flights};
 use unkept_ends::UnkeptEnds;
 
-/// How many entries a sweep removes at once.
-const SWEEP_PIECE: usize = 10_000;
+/// How many entries a sweep removes at once. Public for the measurement alone.
+#[doc(hidden)]
+pub const SWEEP_PIECE: usize = 10_000;
 
 /// How logins are made.
 #[derive(Debug, Clone)]
