@@ -151,9 +151,7 @@ impl UserKeys {
         for session in sessions {
             any = true;
             unionid = unionid.or(session.unionid);
-            let new =
-                session.session_key.filter(|key| keys.iter().all(|known| known.expose() != key.expose()));
-            keys.extend(new);
+            keys.extend(session.session_key);
         }
         if keys.is_empty() {
             return Err(if any { KeysError::NotReadable } else { KeysError::NoSession });
