@@ -40,8 +40,14 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["memory", store, count] => memory(store, count.parse()?).await,
-        ["ends", count] => Ok(ends(count.parse()?)),
-        ["lookups", ends, lookups] => Ok(lookups_among(ends.parse()?, lookups.parse()?)),
+        ["ends", count] => {
+            ends(count.parse()?);
+            Ok(())
+        }
+        ["lookups", ends, lookups] => {
+            lookups_among(ends.parse()?, lookups.parse()?);
+            Ok(())
+        }
         ["sweep", store, count] => sweep(store, count.parse()?).await,
         ["start", store, count] => start(store, count.parse()?).await,
         _ => Err("session_cost memory | ends | lookups | sweep | start …".into()),
