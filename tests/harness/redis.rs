@@ -32,7 +32,9 @@ impl Server {
         let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
         let (port_text, path) = (port.to_string(), directory.path().display().to_string());
         let plain = ["--port", &port_text, "--save", "", "--bind", "127.0.0.1", "--dir", &path];
-        let arguments = plain.iter().chain(options).map(ToString::to_string).collect();
+        // A replica need not wait for others that might want to be served together with it.
+        let at_once = ["--repl-diskless-sync-delay", "0"];
+        let arguments = plain.iter().chain(&at_once).chain(options).map(ToString::to_string).collect();
         Self::spawn(port, arguments, directory, READY)
     }
 
