@@ -13,7 +13,7 @@ async fn health_and_metrics_are_on_the_private_listener_alone() {
     }
     let ready: Value =
         gateway.client.get(gateway.admin_url("/readyz")).send().await.unwrap().json().await.unwrap();
-    assert_eq!(ready, serde_json::json!({ "ready": true, "failing": [] }));
+    assert_eq!(ready, serde_json::json!({ "ready": true, "failing": [], "degraded": [] }));
 }
 
 #[tokio::test]

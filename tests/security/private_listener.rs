@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::case;
 use crate::config_files::{good, said};
+use crate::harness::redis::Server;
 use crate::harness::{Config, Gateway, Recorder, SHOP, exchange, gateway, root, secret};
 
 /// The open paths of the private listener, and what they may tell whoever is on this machine.
@@ -278,23 +279,40 @@ async fn a_private_path_is_these_bytes_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_gateway_in_trouble_lives_and_is_not_ready() {
+async fn a_gateway_in_trouble_lives_and_readiness_says_so() {
     let _case = case(
         "J16",
-        "with a store that takes no more the gateway lives and is not ready; readiness says which part is in trouble and \
-         no detail of it",
+        "a gateway that never learned who logged out lives and is not ready; one whose store takes no more is ready, for \
+         tokens go on, and says so; readiness names the part in trouble and no detail of it",
     );
     let recorder = Recorder::start().await;
-    let full = Config::new(recorder.port, gateway::ROUTES).with("[store]\nsessions_max = 1\n");
-    let gateway = Gateway::start(full).await;
-    gateway.log_in(&SHOP, "alice").await;
-    let ask = async |path: &str| {
+    let ask = async |gateway: &Gateway, path: &str| {
         let answer = gateway.client.get(gateway.admin_url(path)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
-    assert_eq!(ask("/livez").await, (200, "ok\n".to_owned()));
-    let (status, text) = ask("/readyz").await;
-    let wanted = json!({ "ready": false, "failing": ["store"] });
-    assert_eq!((status, serde_json::from_str::<Value>(&text).unwrap()), (503, wanted));
-    assert!(gateway.metrics().await.lines().any(|line| line == "wxgate_ready 0"));
+    let is_ready = async |gateway: &Gateway| {
+        assert_eq!(ask(gateway, "/livez").await, (200, "ok\n".to_owned()));
+        let (status, text) = ask(gateway, "/readyz").await;
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+
+    let mut redis = Server::start(&[]);
+    let shared = Config::new(recorder.port, gateway::ROUTES)
+        .with_head("[store]\nredis = { env = \"REDIS_URL\" }\n")
+        .with_variable("REDIS_URL", redis.url());
+    let mut blind = Gateway::start(shared).await;
+    redis.kill();
+    blind.process.signal("TERM");
+    blind.process.end().await;
+    blind.start_again_unready().await;
+    let wanted = json!({ "ready": false, "failing": ["revocations"], "degraded": ["store"] });
+    assert_eq!(is_ready(&blind).await, (503, wanted));
+    assert!(blind.metrics().await.lines().any(|line| line == "wxgate_ready 0"));
+
+    let full = Config::new(recorder.port, gateway::ROUTES).with("[store]\nsessions_max = 1\n");
+    let full = Gateway::start(full).await;
+    full.log_in(&SHOP, "alice").await;
+    let wanted = json!({ "ready": true, "failing": [], "degraded": ["store"] });
+    assert_eq!(is_ready(&full).await, (200, wanted));
+    assert!(full.metrics().await.lines().any(|line| line == "wxgate_store_ready 0"));
 }

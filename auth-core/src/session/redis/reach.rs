@@ -68,6 +68,10 @@ impl Reach {
         let address = &settings.address;
         let (tls, roots) = (address.tls, settings.root_certificates.clone());
         let (connect, command) = (settings.connect, settings.command);
+        if tls {
+            // The client takes the provider of the process, and panics without one. What is installed already stays.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
         let login = login(&address.login).set_db(address.db);
         let client = |host: &Host, login| client(tcp(host, tls), login, roots.as_ref());
         let way = match &address.servers {
