@@ -1,8 +1,13 @@
 //! The private listener.
 
-use serde_json::Value;
+use std::io::ErrorKind;
 
-use crate::harness::{Gateway, SHOP, exchange};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::harness::{Gateway, PATIENCE, SHOP, exchange};
 
 #[tokio::test]
 async fn health_and_metrics_are_on_the_private_listener_alone() {
@@ -101,7 +106,7 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     // A pipe whose other end is held and never read.
     let mut child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    while tokio::net::TcpStream::connect(("127.0.0.1", gateway.port)).await.is_err() {
+    while TcpStream::connect(("127.0.0.1", gateway.port)).await.is_err() {
         tokio::task::yield_now().await;
     }
     let path = format!("/nowhere/{}", "a".repeat(4000));
@@ -116,4 +121,25 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     assert!(ended.status.success());
     let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn connections_that_ask_nothing_keep_nobody_out() {
+    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let mut idle = Vec::new();
+    for _ in 0..512 {
+        let mut connection = TcpStream::connect(("127.0.0.1", gateway.admin_port)).await.unwrap();
+        connection.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n").await.unwrap();
+        idle.push(connection);
+    }
+    let answer = exchange(gateway.admin_port, "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // There are no more places than these: one of them was given up.
+    let gone = idle.iter().filter(|connection| {
+        !matches!(connection.try_read(&mut [0; 512]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(gone.count() > 0);
+    for mut connection in idle {
+        timeout(PATIENCE, connection.read_to_end(&mut Vec::new())).await.unwrap().unwrap();
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) use nodes::Nodes;
 pub(crate) use numbers::{Numbers, seed};
 pub(crate) use outcome::Outcome;
 pub(crate) use ports::free_port;
-pub(crate) use process::{Process, run, wxgate};
+pub(crate) use process::{PATIENCE, Process, run, wxgate};
 pub(crate) use raw::{Connection, exchange, exchange_all, exchange_and_follow, exchange_from};
 pub(crate) use secrets::{found_in, secret};
 pub(crate) use service::{Recorder, Script, Seen};

@@ -3,6 +3,7 @@
 //! On loopback health and metrics ask for no credential. On any other address nothing but health does without.
 
 pub(crate) mod credential;
+mod connections;
 mod refusal;
 mod web_pages;
 mod audit;
@@ -24,6 +25,7 @@ use axum::routing::{get, post};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 
 use crate::live::Live;
 
@@ -46,18 +48,14 @@ pub(crate) struct AdminState {
 #[async_trait]
 impl BackgroundService for Admin {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        // It serves until the process ends: health is asked for while requests still drain.
-        let served = async {
-            let listener = self.listener.try_clone()?;
+        let listener = self.listener.try_clone().and_then(|listener| {
             listener.set_nonblocking(true)?;
-            axum::serve(
-                tokio::net::TcpListener::from_std(listener)?,
-                router(&self.state).into_make_service_with_connect_info::<SocketAddr>(),
-            )
-            .await
-        };
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the private listener ended");
+            TcpListener::from_std(listener)
+        });
+        match listener {
+            // It serves until the process ends: health is asked for while requests still drain.
+            Ok(listener) => connections::serve(listener, router(&self.state)).await,
+            Err(error) => tracing::error!(%error, "the private listener cannot be served"),
         }
     }
 }
