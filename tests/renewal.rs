@@ -207,6 +207,14 @@ async fn no_successor_outlives_the_session() {
     let new = successor(&gateway.get_as(&token(7000), "/api/x").await).unwrap();
     let new = claims_of(&new);
     assert_eq!(new["exp"].as_u64().unwrap(), new["auth_time"].as_u64().unwrap() + 3 * 3600);
+    // One that was begun when sessions were shorter ends when it said, where its operator finds it.
+    let short = now() + 3500;
+    let begun =
+        json!({ "auth_time": now() - 7000, "session_exp": short, "iat": now() - 4000, "exp": now() + 3200 });
+    let new = claims_of(&successor(&gateway.get_as(&signed(begun), "/api/x").await).unwrap());
+    assert_eq!((&new["exp"], &new["session_exp"]), (&json!(short), &json!(short)));
+    let fresh = claims_of(&gateway.log_in(&SHOP, "alice").await);
+    assert_eq!(fresh["session_exp"].as_u64().unwrap(), fresh["auth_time"].as_u64().unwrap() + 3 * 3600);
     // The session ends before the token says that it does, and an hour ago.
     for (logged_in, status) in [(9000, 200), (4 * 3600, 401)] {
         let answer = gateway.get_as(&token(logged_in), "/api/x").await;

@@ -118,6 +118,7 @@ mod tests {
             unionid: unionid.map(|id| UnionId::parse(id).unwrap()),
             sid: Sid::from_bytes([9; 16]),
             logged_in_at: Some(NOW),
+            session_ends_at: Some(NOW + 86_400),
             issued_at: NOW,
             expires_at: NOW + 7200,
         }

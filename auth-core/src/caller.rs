@@ -13,9 +13,12 @@ pub struct Caller {
     pub unionid: Option<UnionId>,
     /// The session behind the token.
     pub sid: Sid,
-    /// When the user logged in, in Unix seconds: the session's end counts from it. None in a token from before this was
-    /// written into it: such a token is good until its own end, and is not renewed.
+    /// When the user logged in, in Unix seconds. None in a token from before this was written into it: such a token is good
+    /// until its own end, and is not renewed.
     pub logged_in_at: Option<u64>,
+    /// When the session ends, in Unix seconds: as it was fixed at login, or sooner where sessions have been given a shorter
+    /// life since. None as `logged_in_at` is.
+    pub session_ends_at: Option<u64>,
     /// When the token was made, in Unix seconds.
     pub issued_at: u64,
     /// When the token ends, in Unix seconds.

@@ -211,6 +211,7 @@ impl Inner {
             unionid: session.unionid.clone(),
             sid: session.sid,
             logged_in_at: Some(session.logged_in_at),
+            session_ends_at: Some(session.expires_at),
             issued_at: session.logged_in_at,
             expires_at: session.logged_in_at + self.settings.token_ttl.as_secs(),
         }

@@ -4,20 +4,17 @@
 //! parallel requests with one token are given one successor, on every node: with HS256 and EdDSA the same bytes, with
 //! ES256 another signature under the same claims.
 
-use std::time::Duration;
-
 use crate::Caller;
 use crate::keys::KeyRing;
 use crate::login::LoginSettings;
 use crate::token::{LoginToken, TOKEN_LIFE_SECS_MAX, mint};
 
-/// Makes successors. The keys, times and issuer are those of the logins.
+/// Makes successors. The keys, issuer and life of tokens are those of the logins.
 #[derive(Debug)]
 pub struct Renewal {
     keys: KeyRing,
     issuer: String,
     token_ttl_secs: u64,
-    session_lifetime_secs: u64,
 }
 
 /// A token that takes the place of another.
@@ -32,13 +29,7 @@ pub struct Renewed {
 impl Renewal {
     /// Renews what logins with these settings and keys begin.
     pub fn new(settings: &LoginSettings, keys: KeyRing) -> Self {
-        let secs = |time: Duration| time.as_secs();
-        Self {
-            keys,
-            issuer: settings.issuer.clone(),
-            token_ttl_secs: secs(settings.token_ttl),
-            session_lifetime_secs: secs(settings.session_lifetime),
-        }
+        Self { keys, issuer: settings.issuer.clone(), token_ttl_secs: settings.token_ttl.as_secs() }
     }
 
     /// The successor of the caller's token, signed by the key that signs now: so the tokens of a retired key go.
@@ -53,7 +44,7 @@ impl Renewal {
     /// What the successor says: the caller's names and session, from the half-life on for as long as a token lives, but
     /// not past the session's end. None if it would not outlast the token, or if nobody knows when the session ends.
     fn successor(&self, caller: &Caller) -> Option<Caller> {
-        let session_ends_at = caller.logged_in_at?.saturating_add(self.session_lifetime_secs);
+        let session_ends_at = caller.session_ends_at?;
         let issued_at = caller.half_life();
         let life = self.token_ttl_secs.min(TOKEN_LIFE_SECS_MAX);
         let expires_at = issued_at.saturating_add(life).min(session_ends_at);

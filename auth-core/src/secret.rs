@@ -126,6 +126,7 @@ mod tests {
             unionid: None,
             sid: session.sid,
             logged_in_at: Some(1),
+            session_ends_at: Some(2),
             issued_at: 1,
             expires_at: 2,
         };

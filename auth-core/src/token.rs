@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::keys::{Key, KeyRing};
 use crate::{Caller, TokenError};
 
-/// Longest token that is looked at, in bytes. Ours have 330 to 480.
+/// Longest token that is looked at, in bytes. Ours have 360 to 520.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
 /// Longest life of a token, in seconds: 30 days. One that claims more was not made here.
@@ -37,7 +37,8 @@ impl fmt::Debug for LoginToken {
     }
 }
 
-/// The claims as they stand in the token. All but `auth_time`, `nbf` and `unionid` are required, each of its exact type;
+/// The claims as they stand in the token. All but `auth_time`, `session_exp`, `nbf` and `unionid` are
+/// required, each of its exact type;
 /// a duplicate is an error, an unknown one is ignored.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Claims<'a> {
@@ -51,6 +52,10 @@ pub(crate) struct Claims<'a> {
     /// When the user logged in (OpenID Connect Core §2). Tokens had none before they could be renewed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(crate) auth_time: Option<u64>,
+    /// When the session ends: no token of it lives longer. Fixed at login, as in the store, so that no token goes on after the
+    /// store has forgotten its session, where nobody would find it to end it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub(crate) session_exp: Option<u64>,
     pub(crate) sid: &'a str,
     pub(crate) typ: &'a str,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -73,6 +78,7 @@ pub(crate) fn mint(key: &Key, issuer: &str, caller: &Caller) -> LoginToken {
         iat: caller.issued_at,
         exp: caller.expires_at,
         auth_time: caller.logged_in_at,
+        session_exp: caller.session_ends_at,
         sid: &caller.sid.to_string(),
         typ: LOGIN,
         nbf: None,

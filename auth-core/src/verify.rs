@@ -243,18 +243,20 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         if claims.auth_time.is_some_and(|login| login > claims.iat) {
             return Err(TokenError::Malformed);
         }
-        let session_ends_at = claims
-            .auth_time
-            .map_or(u64::MAX, |login| login.saturating_add(self.policy.session_lifetime_secs));
+        // The lifetime may have been shortened since the login; a longer one is for the logins to come.
+        let session_ends_at = claims.auth_time.map(|login| {
+            let ends_at = login.saturating_add(self.policy.session_lifetime_secs);
+            claims.session_exp.map_or(ends_at, |fixed| fixed.min(ends_at))
+        });
         Ok(Caller {
             app,
             openid: OpenId::parse(claims.sub).map_err(malformed)?,
             unionid: claims.unionid.map(UnionId::parse).transpose().map_err(malformed)?,
             sid: Sid::parse(claims.sid).map_err(malformed)?,
             logged_in_at: claims.auth_time,
+            session_ends_at,
             issued_at,
-            // The lifetime may have been shortened since the token was made.
-            expires_at: claims.exp.min(session_ends_at),
+            expires_at: claims.exp.min(session_ends_at.unwrap_or(u64::MAX)),
         })
     }
 

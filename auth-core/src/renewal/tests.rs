@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::keys::{Algorithm, Key, generate};
 use crate::{AppId, OpenId, Sid, UnionId};
@@ -11,19 +13,19 @@ fn ring(algorithm: Algorithm) -> KeyRing {
     KeyRing::new(vec![Key::parse("k1", generate(algorithm).expose_secret().as_bytes()).unwrap()]).unwrap()
 }
 
-fn renewal_under(ttl: u64, lifetime: u64, keys: KeyRing) -> Renewal {
+fn renewal_under(ttl: u64, keys: KeyRing) -> Renewal {
     let settings = LoginSettings {
         issuer: "wxgate".into(),
         token_ttl: Duration::from_secs(ttl),
-        session_lifetime: Duration::from_secs(lifetime),
+        session_lifetime: Duration::from_secs(LIFETIME),
         replay: Duration::ZERO,
         exchange_timeout: Duration::from_secs(8),
     };
     Renewal::new(&settings, keys)
 }
 
-fn renewal(ttl: u64, lifetime: u64) -> Renewal {
-    renewal_under(ttl, lifetime, ring(Algorithm::Hs256))
+fn renewal(ttl: u64) -> Renewal {
+    renewal_under(ttl, ring(Algorithm::Hs256))
 }
 
 /// Whose token was made so long after the login, and lives for so long.
@@ -34,9 +36,15 @@ fn caller(after: u64, life: u64) -> Caller {
         unionid: Some(UnionId::parse("uA").unwrap()),
         sid: Sid::from_bytes([9; 16]),
         logged_in_at: Some(NOW),
+        session_ends_at: Some(NOW + LIFETIME),
         issued_at: NOW + after,
         expires_at: NOW + after + life,
     }
+}
+
+/// The same, of a session that lives for so long.
+fn caller_within(lifetime: u64, after: u64, life: u64) -> Caller {
+    Caller { session_ends_at: Some(NOW + lifetime), ..caller(after, life) }
 }
 
 /// When the successor is made and ends, in seconds after the login.
@@ -47,18 +55,19 @@ fn times(renewal: &Renewal, caller: &Caller) -> Option<(u64, u64)> {
 
 #[test]
 fn a_successor_is_the_same_session_from_the_half_life_on() {
-    let successor = renewal(TTL, LIFETIME).successor(&caller(0, TTL)).unwrap();
+    let successor = renewal(TTL).successor(&caller(0, TTL)).unwrap();
     let expected = Caller { issued_at: NOW + 3600, expires_at: NOW + 3600 + TTL, ..caller(0, TTL) };
     assert_eq!(successor, expected);
 }
 
 #[test]
 fn each_successor_has_one_until_the_session_ends_and_none_outlives_it() {
-    let renewal = renewal(TTL, 5 * 3600);
-    let mut token = caller(0, TTL);
+    let renewal = renewal(TTL);
+    let mut token = caller_within(5 * 3600, 0, TTL);
     let mut ends = Vec::new();
     while let Some(successor) = renewal.successor(&token) {
         assert_eq!((successor.sid, successor.logged_in_at), (token.sid, token.logged_in_at));
+        assert_eq!(successor.session_ends_at, token.session_ends_at);
         assert_eq!(successor.issued_at, token.half_life());
         token = successor;
         ends.push((token.expires_at - NOW) / 3600);
@@ -88,20 +97,20 @@ fn the_bounds_of_a_session_bound_its_tokens() {
         (50, 1000, 0, 100, None),
         (10, 1000, 0, 100, None),
     ] {
-        let found = times(&renewal(ttl, lifetime), &caller(after, life));
+        let found = times(&renewal(ttl), &caller_within(lifetime, after, life));
         assert_eq!(found, expected, "ttl {ttl}, lifetime {lifetime}, made after {after}, life {life}");
     }
     // Times at the end of all times are bounded, not wrapped.
-    let last =
-        Caller { logged_in_at: Some(0), issued_at: u64::MAX - 2, expires_at: u64::MAX, ..caller(0, 1) };
-    assert!(renewal(TTL, LIFETIME).successor(&last).is_none());
-    assert!(renewal(u64::MAX, u64::MAX).successor(&last).is_none());
+    let ended = Caller { issued_at: u64::MAX - 2, expires_at: u64::MAX, ..caller(0, 1) };
+    let last = Caller { session_ends_at: Some(u64::MAX), ..ended.clone() };
+    assert!(renewal(TTL).successor(&ended).is_none());
+    assert!(renewal(u64::MAX).successor(&last).is_none());
 }
 
 #[test]
-fn a_token_that_does_not_say_when_its_user_logged_in_has_no_successor() {
-    let old = Caller { logged_in_at: None, ..caller(0, TTL) };
-    assert!(renewal(TTL, LIFETIME).renew(&old).is_none());
+fn a_token_whose_session_has_no_known_end_has_no_successor() {
+    let old = Caller { logged_in_at: None, session_ends_at: None, ..caller(0, TTL) };
+    assert!(renewal(TTL).renew(&old).is_none());
 }
 
 #[test]
@@ -109,12 +118,7 @@ fn every_node_makes_the_same_successor() {
     for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {
         let keys = ring(algorithm);
         let tokens = [0, 1].map(|_| {
-            renewal_under(TTL, LIFETIME, keys.clone())
-                .renew(&caller(0, TTL))
-                .unwrap()
-                .token
-                .expose()
-                .to_owned()
+            renewal_under(TTL, keys.clone()).renew(&caller(0, TTL)).unwrap().token.expose().to_owned()
         });
         let claims = tokens.each_ref().map(|token| token.rsplit_once('.').unwrap().0);
         assert_eq!(claims[0], claims[1], "{algorithm:?}");
@@ -128,7 +132,7 @@ fn the_key_that_signs_now_signs_the_successor() {
     let (old, new) = (Key::parse("old", &[7; 32]).unwrap(), Key::parse("new", &[8; 32]).unwrap());
     let header = new.header().to_owned();
     let keys = KeyRing::new(vec![new, old]).unwrap();
-    let renewed = renewal_under(TTL, LIFETIME, keys).renew(&caller(0, TTL)).unwrap();
+    let renewed = renewal_under(TTL, keys).renew(&caller(0, TTL)).unwrap();
     assert_eq!(renewed.token.expose().split('.').next(), Some(header.as_str()));
     assert_eq!(renewed.expires_at, NOW + 3600 + TTL);
     assert!(!format!("{renewed:?}").contains(&header));

@@ -117,6 +117,7 @@ fn callers() -> [Caller; 2] {
         unionid: unionid.map(|unionid| UnionId::parse(unionid).expect("a unionid")),
         sid: Sid::from_bytes([9; 16]),
         logged_in_at: None,
+        session_ends_at: None,
         issued_at: NOW,
         expires_at: NOW + 7200,
     })

@@ -54,6 +54,7 @@ fn caller() -> Caller {
         unionid: None,
         sid: Sid::from_bytes([9; 16]),
         logged_in_at: Some(NOW),
+        session_ends_at: Some(NOW + LIFETIME),
         issued_at: NOW,
         expires_at: NOW + 7200,
     }

@@ -51,6 +51,27 @@ fn no_token_outlives_its_session_whatever_it_says() {
 }
 
 #[test]
+fn a_session_ends_when_its_login_said_or_sooner_where_lives_were_shortened_since() {
+    let ends_at = |b: &Bench, claim: Value| {
+        let mut claims = claims();
+        claims["auth_time"] = json!(NOW);
+        claims["session_exp"] = claim;
+        let caller = b.verifier.verify(&b.signed(&claims.to_string()))?.caller.clone();
+        Ok((caller.session_ends_at.unwrap() - NOW, caller.expires_at - NOW))
+    };
+    with_and_without_cache(|b| {
+        for (fixed, expected) in [(LIFETIME + 1, LIFETIME), (LIFETIME - 1, LIFETIME - 1), (200, 200)] {
+            assert_eq!(ends_at(b, json!(NOW + fixed)), Ok((expected, 100)));
+        }
+        assert_eq!(ends_at(b, json!(NOW + 50)), Ok((50, 50)));
+        assert_eq!(ends_at(b, json!(0)), Err(TokenError::Expired));
+        for wrong in [json!(-1), json!(1.5), json!("1"), json!(null)] {
+            assert_eq!(ends_at(b, wrong), Err(TokenError::Malformed));
+        }
+    });
+}
+
+#[test]
 fn a_time_of_login_is_a_time_before_the_token() {
     with_and_without_cache(|b| {
         for wrong in [json!(NOW + 1), json!(u64::MAX), json!(-1), json!(1.5), json!("1"), json!(null)] {

@@ -73,7 +73,7 @@ pub(crate) struct TokenKey {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Session {
     /// A session ends this long after its login, however busy it is, and no token outlives it; then the client calls
-    /// `wx.login` again. Not below `token.ttl`.
+    /// `wx.login` again. Not below `token.ttl`. Changed, a shorter time is in force at once, a longer one for the logins to come.
     pub(crate) lifetime: Time,
 }
 

@@ -36,6 +36,7 @@ fn caller(app: usize) -> Authenticated {
         unionid: None,
         sid: Sid::from_bytes([1; 16]),
         logged_in_at: None,
+        session_ends_at: None,
         issued_at: 0,
         expires_at: 1,
     };
