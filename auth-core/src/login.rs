@@ -3,6 +3,7 @@
 mod flight;
 mod nodes;
 mod ends;
+mod follow;
 mod unkept_ends;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::{Caller, Clock, LoginCode, Sid};
 
 pub use ends::EndError;
 use flight::{Attempt, Flights};
+pub use follow::Follower;
 use unkept_ends::UnkeptEnds;
 
 /// How many entries a sweep removes at once. Public for the measurement alone.

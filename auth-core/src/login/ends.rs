@@ -1,4 +1,4 @@
-//! Ends of sessions: by their user, by the operator, on other nodes.
+//! Ends of sessions: by their user and by the operator.
 //!
 //! # How long an end is remembered
 //!
@@ -8,21 +8,18 @@
 //! of a token before it. [`MARGIN_SECS`] is added for the leeway that verifiers grant.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use futures_util::future::{join_all, try_join_all};
 
 use super::LoginService;
-use crate::session::{Ended, LoginSession, News, StoreError};
+use crate::session::{Ended, LoginSession, StoreError};
 use crate::token::TOKEN_LIFE_SECS_MAX;
 use crate::{AppId, Caller, OpenId, Sid, UnionId};
 
 /// A minute for the leeway that a verifier may grant, and one for a node whose clock is ahead.
 const MARGIN_SECS: u64 = 120;
 
-/// How many sessions of a user are ended at a time: the store writes them together.
+/// How many sessions are ended at a time: the store writes them together.
 const PIECE: usize = 256;
 
 /// Why not every session of a user was ended for good.
@@ -36,9 +33,6 @@ pub enum EndError {
     #[error("the ends of sessions could not be kept: {0}")]
     Unkept(#[source] StoreError),
 }
-
-/// How long after a failure the store is asked again for the ends that were missed.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 impl LoginService {
     /// Ends the caller's session: here at once, and for good when this returns `Ok`. An end that could not be kept is
@@ -61,12 +55,23 @@ impl LoginService {
     /// For a logout with a token whose session has ended: that the session is over here is not yet that it stays over
     /// when the process starts anew.
     pub async fn logout_pending(&self) -> Result<(), StoreError> {
-        for ended in self.unkept_ends.all(self.inner.clock.unix_secs()) {
-            // A store that fails once is left alone until somebody asks again.
-            self.inner.store.end(ended).await?;
-            self.unkept_ends.kept(ended);
+        let mut first_failure = Ok(());
+        for piece in self.unkept_ends.all(self.inner.clock.unix_secs()).chunks(PIECE) {
+            let kept = join_all(piece.iter().map(|ended| self.keep(*ended))).await;
+            // A store that keeps none of so many is left alone until somebody asks again. One that keeps some may be one of
+            // several servers that is away.
+            let keeps_none = kept.iter().all(Result::is_err);
+            first_failure = kept.into_iter().fold(first_failure, Result::and);
+            if keeps_none {
+                break;
+            }
         }
-        Ok(())
+        first_failure
+    }
+
+    /// How many ends the store has not kept yet: they would be forgotten with this process.
+    pub fn ends_unkept(&self) -> usize {
+        self.unkept_ends.all(self.inner.clock.unix_secs()).len()
     }
 
     /// Ends one session, for the operator: here at once, and for good when this returns `Ok`. Says how many sessions the
@@ -81,7 +86,8 @@ impl LoginService {
             _ => now + TOKEN_LIFE_SECS_MAX + MARGIN_SECS,
         };
         self.end(Ended { sid, until }).await?;
-        Ok(usize::from(session?.is_some()))
+        // One that could not be read is there.
+        Ok(usize::from(!matches!(session, Ok(None))))
     }
 
     /// Ends every session of a user of one app, as [`end_session`](Self::end_session) does; says how many there were. When it
@@ -129,6 +135,11 @@ impl LoginService {
     /// Ends a session here at once, and for good when this returns `Ok`.
     async fn end(&self, ended: Ended) -> Result<(), StoreError> {
         self.revoke(ended);
+        self.keep(ended).await
+    }
+
+    /// Has the store keep an end that is noted.
+    async fn keep(&self, ended: Ended) -> Result<(), StoreError> {
         self.inner.store.end(ended).await?;
         self.unkept_ends.kept(ended);
         Ok(())
@@ -138,63 +149,5 @@ impl LoginService {
     fn revoke(&self, ended: Ended) {
         self.inner.revocations.insert(ended);
         self.unkept_ends.note(ended);
-    }
-
-    /// Takes over what the store remembers of ended sessions. Called before the first request, and by
-    /// [`follow`](Self::follow).
-    pub async fn recall_revocations(&self) -> Result<usize, StoreError> {
-        let asked_at = Instant::now();
-        let ended = self.inner.store.ended(self.inner.clock.unix_secs()).await?;
-        let count = ended.len();
-        ended.into_iter().for_each(|one| self.inner.revocations.insert(one));
-        self.inner.revocations.read(asked_at);
-        Ok(count)
-    }
-
-    /// Puts in force what other nodes end, until they fall silent for good; a task of its own, beside the requests. `news`
-    /// comes from the store's [`subscribe`](crate::session::SessionStore::subscribe).
-    pub async fn follow(&self, mut news: mpsc::Receiver<News>) {
-        // When to read from the store what was missed: at first what was ended before `news` began.
-        let (mut read_at, mut failed) = (Some(Instant::now()), false);
-        loop {
-            // Looked at before the news, which may come without a pause.
-            if read_at.is_some_and(|at| at <= Instant::now()) {
-                read_at = self.read_missed(&mut failed).await.err();
-            }
-            let next = match read_at {
-                None => news.recv().await,
-                Some(at) => match timeout_at(at, news.recv()).await {
-                    Ok(next) => next,
-                    Err(_) => continue,
-                },
-            };
-            match next {
-                Some(News::Ended(ended)) => self.inner.revocations.insert(ended),
-                Some(News::Missed) => read_at = read_at.or_else(|| Some(Instant::now())),
-                None => return,
-            }
-        }
-    }
-
-    /// Reads what was missed, or says when to try again. Trouble is told once, and its end.
-    async fn read_missed(&self, failed: &mut bool) -> Result<(), Instant> {
-        let read = self.recall_revocations().await;
-        let failed_before = std::mem::replace(failed, read.is_err());
-        match read {
-            Ok(ended) if failed_before => {
-                tracing::info!(ended, "what ended on other nodes is known here again");
-                Ok(())
-            }
-            Ok(ended) => {
-                tracing::debug!(ended, "ends of sessions that may have been missed were read from the store");
-                Ok(())
-            }
-            Err(error) => {
-                if !failed_before {
-                    tracing::warn!(%error, "ends of sessions on other nodes may be missing here: the store cannot be read");
-                }
-                Err(Instant::now() + ASK_AGAIN_AFTER)
-            }
-        }
     }
 }

@@ -43,6 +43,10 @@ struct Flaky {
     fails: AtomicBool,
     /// Whether it fails to keep ends, and does all else.
     keeps_no_end: AtomicBool,
+    /// The one session whose end it fails to keep.
+    keeps_no_end_of: Mutex<Option<Sid>>,
+    /// Whether it never says which ends it remembers.
+    hangs: AtomicBool,
     codes: Option<Mutex<HashMap<CodeDigest, Claim>>>,
 }
 
@@ -62,12 +66,16 @@ impl SessionStore for Flaky {
         self.working()?.get(sid, now).await
     }
     async fn end(&self, ended: Ended) -> Result<(), StoreError> {
-        if self.keeps_no_end.load(Ordering::SeqCst) {
+        let fails = *self.keeps_no_end_of.lock().unwrap() == Some(ended.sid);
+        if fails || self.keeps_no_end.load(Ordering::SeqCst) {
             return Err(StoreError::Failed("on purpose".into()));
         }
         self.working()?.end(ended).await
     }
     async fn ended(&self, now: u64) -> Result<Vec<Ended>, StoreError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.working()?.ended(now).await
     }
     async fn sweep(&self, now: u64, limit: usize) -> Result<usize, StoreError> {
@@ -142,6 +150,8 @@ fn bench(turns: usize) -> Bench {
         store,
         fails: AtomicBool::default(),
         keeps_no_end: AtomicBool::default(),
+        keeps_no_end_of: Mutex::default(),
+        hangs: AtomicBool::default(),
         codes: None,
     });
     node(wechat, store, clock, keys)
@@ -342,6 +352,24 @@ async fn a_logout_that_was_not_kept_is_kept_when_asked_again() {
     // Nothing is left to ask the store for.
     b.store_fails(true);
     b.service.logout_pending().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_kept_keeps_no_other_from_being_kept() {
+    let b = bench(1);
+    let mut sids = Vec::new();
+    b.store.keeps_no_end.store(true, Ordering::SeqCst);
+    for code in ["code-alice", "code-bobby", "code-carol"] {
+        sids.push(b.login(code).await.unwrap().caller.sid);
+        assert!(b.service.end_session(sids[sids.len() - 1]).await.is_err());
+    }
+    b.store.keeps_no_end.store(false, Ordering::SeqCst);
+    for bad in &sids {
+        *b.store.keeps_no_end_of.lock().unwrap() = Some(*bad);
+        assert_eq!(b.service.logout_pending().await.is_err(), b.service.ends_unkept() > 0);
+        assert!(b.service.ends_unkept() <= 1);
+    }
+    assert_eq!((b.service.ends_unkept(), b.store.ended(NOW).await.unwrap().len()), (0, 3));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 pub(super) fn first_look(snapshot: &Snapshot) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        match snapshot.login.recall_revocations().await {
+        match snapshot.login.follower().recall().await {
             Ok(ended) => tracing::info!(ended, "sessions that ended before their time were recalled"),
             // A store that several nodes share may come later: tokens are verified without it.
             Err(error) if !snapshot.lasting.revocations.were_read() => tracing::warn!(
@@ -51,12 +51,15 @@ pub(super) struct Upkeep {
 impl BackgroundService for Upkeep {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         // Side by side: neither a slow name server nor a long sweep keeps the other waiting, or the end.
-        tokio::select! {
-            () = self.resolve() => {}
-            () = self.sweep() => {}
-            () = self.keep_ends() => {}
-            _ = shutdown.changed() => {}
-        }
+        let until_shutdown = async {
+            tokio::select! {
+                () = self.resolve() => {}
+                () = self.sweep() => {}
+                _ = shutdown.changed() => {}
+            }
+        };
+        // Goes on while requests drain: they log out, too.
+        tokio::join!(until_shutdown, self.keep_ends());
     }
 }
 
@@ -103,10 +106,13 @@ pub(super) struct Follow(pub(super) Live);
 #[async_trait]
 impl BackgroundService for Follow {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        // What ends a session here is the same under every config.
-        let snapshot = self.0.snapshot();
-        if let Some(news) = snapshot.lasting.store.subscribe() {
-            snapshot.login.follow(news).await;
+        // What ends a session here is the same under every config; the first is not held on to.
+        let (follower, news) = {
+            let snapshot = self.0.snapshot();
+            (snapshot.login.follower(), snapshot.lasting.store.subscribe())
+        };
+        if let Some(news) = news {
+            follower.follow(news).await;
             tracing::error!("the session store tells nothing more of what other nodes end");
         }
     }

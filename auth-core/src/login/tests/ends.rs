@@ -161,7 +161,7 @@ async fn what_other_nodes_end_is_ended_here() {
     let b = bench(1);
     let (tell, news) = mpsc::channel(8);
     let service = Arc::clone(&b.service);
-    let follower = tokio::spawn(async move { service.follow(news).await });
+    let follower = tokio::spawn(async move { service.follower().follow(news).await });
     let ended = |number| Ended { sid: Sid::from_bytes([number; Sid::BYTES]), until: NOW + 100 };
 
     tell.send(News::Ended(ended(1))).await.unwrap();
@@ -177,6 +177,21 @@ async fn what_other_nodes_end_is_ended_here() {
     b.store_fails(false);
     comes_true(|| b.revocations.contains(&ended(2).sid)).await;
 
+    drop(tell);
+    follower.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_told_does_not_wait_for_what_is_read() {
+    let b = bench(1);
+    b.store.hangs.store(true, Ordering::SeqCst);
+    let (tell, news) = mpsc::channel(8);
+    let service = Arc::clone(&b.service);
+    let follower = tokio::spawn(async move { service.follower().follow(news).await });
+    let ended = Ended { sid: Sid::from_bytes([1; Sid::BYTES]), until: NOW + 100 };
+    tell.send(News::Missed).await.unwrap();
+    tell.send(News::Ended(ended)).await.unwrap();
+    comes_true(|| b.revocations.contains(&ended.sid)).await;
     drop(tell);
     follower.await.unwrap();
 }

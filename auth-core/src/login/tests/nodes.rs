@@ -10,6 +10,8 @@ fn nodes(turns: usize) -> (Bench, Bench) {
         store,
         fails: AtomicBool::default(),
         keeps_no_end: AtomicBool::default(),
+        keeps_no_end_of: Mutex::default(),
+        hangs: AtomicBool::default(),
         codes: Some(Mutex::default()),
     });
     let node = || node(Arc::clone(&one.wechat), Arc::clone(&store), Arc::clone(&one.clock), one.keys.clone());
