@@ -108,10 +108,12 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
     background::first_look(&live.snapshot())?;
     if let Origin::File(path, fingerprint) = origin {
         reload::take_hangups()?;
-        let reload = reload::Reload { path, fixed, live, lasting, transport, read: Mutex::new(fingerprint) };
+        let (live, read) = (live.clone(), Mutex::new(fingerprint));
+        let reload = reload::Reload { path, fixed, live, lasting, transport, read };
         server.add_service(background_service("reload", reload));
     }
-    let end = shutdown::End { draining, leaving, in_flight, access_log, delay, timeout };
+    let last = shutdown::Last { live, access_log };
+    let end = shutdown::End { draining, leaving, in_flight, last, delay, timeout };
     Ok(Gateway { server, end })
 }
 

@@ -145,3 +145,30 @@ async fn what_redis_lost_with_its_memory_stays_ended() {
     let asked = load.stop().await;
     eprintln!("{asked} requests of others were answered meanwhile");
 }
+
+/// A logout that Redis does not take stays in force with the process; it is told when it leaves before Redis is back.
+#[tokio::test]
+async fn a_node_that_leaves_keeps_its_last_ends_or_says_that_it_cannot() {
+    let mut redis = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let mut nodes = Nodes::start(&redis.url(), TOLD_ONLY).await;
+    const FORGOTTEN: &str = "ended sessions are forgotten";
+    for (node, comes_back) in [(0, true), (1, false)] {
+        let token = nodes.log_in(node, "alice").await;
+        redis.kill();
+        assert_eq!(nodes.log_out(node, &token).await, (503, "store_unavailable".to_owned()));
+        assert_eq!(nodes.ask(node, &token, "/api/x").await.1, "session_ended");
+        if comes_back {
+            redis.restart();
+        }
+        nodes.all[node].process.signal("TERM");
+        nodes.all[node].process.end().await;
+        let log = nodes.all[node].process.log();
+        assert_eq!(log.contains(FORGOTTEN), !comes_back, "{log}");
+        if comes_back {
+            nodes.all[node].start_again().await;
+            assert_eq!(nodes.ask(node, &token, "/api/x").await.1, "session_ended");
+        } else {
+            assert!(log.contains("sessions=1") || log.contains("\"sessions\":1"), "{log}");
+        }
+    }
+}
