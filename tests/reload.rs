@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::gateway::{ROUTES, write_key_file};
 use crate::harness::tls::{Certificates, Hello, TlsConnection};
-use crate::harness::{Config, Gateway, MERCHANT, Recorder, SHOP};
+use crate::harness::{Config, Connection, Gateway, MERCHANT, Recorder, SHOP, Script};
 
 pub(crate) const IN_FORCE: &str = "the changed config is in force";
 const NOT_TAKEN: &str = "the changed config is not taken over";
@@ -67,8 +67,12 @@ async fn a_wrong_file_changes_nothing_and_is_told_with_its_line() {
 
 #[tokio::test]
 async fn a_key_is_rotated_without_a_lost_login() {
-    let (gateway, _recorder) = Gateway::before_recorder().await;
+    let recorder = Recorder::start().await;
+    let routes = format!("{ROUTES}\n[[route]]\npath = \"/ws\"\nupstream = \"service\"\nwebsocket = true\n");
+    let gateway = Gateway::start(Config::new(recorder.port, &routes)).await;
     let old = gateway.log_in(&SHOP, "alice").await;
+    recorder.play_once(Script::after_body().accept_websocket().silence());
+    let mut socket = Connection::websocket(gateway.port, &old).await;
     assert_eq!(gateway.get_as(&old, "/api/x").await.status(), 200);
     let new_key = generate(Algorithm::Es256);
     write_key_file(&gateway.folder.path().join("new"), new_key.expose_secret());
@@ -86,6 +90,8 @@ async fn a_key_is_rotated_without_a_lost_login() {
     change(&gateway, IN_FORCE, |text| text.replace(&keys(&format!("{two}, {one}")), &keys(two))).await;
     assert_eq!(gateway.get_as(&old, "/api/x").await.status(), 401);
     assert_eq!(gateway.get_as(&new, "/api/x").await.status(), 200);
+    // RFC 6455 §5.5.1: a close frame with the code 1008.
+    assert_eq!(socket.rest_bytes().await, [0x88, 0x02, 0x03, 0xf0]);
 }
 
 #[tokio::test]

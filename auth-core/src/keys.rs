@@ -7,7 +7,7 @@ mod material;
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
@@ -80,9 +80,31 @@ pub enum KeyError {
     },
 }
 
+/// Tells a key from every other, also from one that has its id: a digest of id and material, which shows neither.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyMark([u8; 16]);
+
+impl KeyMark {
+    fn of(kid: &str, material: &[u8]) -> Self {
+        let mut digest = digest::Context::new(&digest::SHA256);
+        for part in [kid.as_bytes(), material] {
+            digest.update(&part.len().to_be_bytes());
+            digest.update(part);
+        }
+        Self(digest.finish().as_ref()[..16].try_into().expect("SHA-256 has more"))
+    }
+}
+
+impl fmt::Debug for KeyMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyMark")
+    }
+}
+
 /// One key of a [`KeyRing`].
 pub struct Key {
     kid: String,
+    mark: KeyMark,
     algorithm: Algorithm,
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -108,7 +130,12 @@ impl Key {
         let header = serde_json::json!({ "alg": algorithm.name(), "kid": kid, "typ": "JWT" }).to_string();
         let header = URL_SAFE_NO_PAD.encode(header);
         let hmac = public.is_none().then(|| hmac::Key::new(hmac::HMAC_SHA256, material));
-        Ok(Self { kid: kid.to_owned(), algorithm, encoding, decoding, hmac, public, header })
+        let mark = KeyMark::of(kid, material);
+        Ok(Self { kid: kid.to_owned(), mark, algorithm, encoding, decoding, hmac, public, header })
+    }
+
+    pub(crate) const fn mark(&self) -> KeyMark {
+        self.mark
     }
 
     /// Its id, a token's `kid`.
@@ -177,6 +204,11 @@ impl KeyRing {
     /// Every key, the signing one first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
+    }
+
+    /// Whether this very key is in the ring.
+    pub(crate) fn has(&self, mark: KeyMark) -> bool {
+        self.0.iter().any(|key| key.mark == mark)
     }
 
     pub(crate) fn find(&self, kid: &str) -> Option<&Key> {

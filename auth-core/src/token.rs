@@ -97,8 +97,8 @@ pub(crate) fn compact(key: &Key, claims: &impl Serialize) -> String {
     token
 }
 
-/// The claims bytes of `token` once its signature has been checked with the key that its header names.
-pub(crate) fn signed_claims(ring: &KeyRing, token: &str) -> Result<Vec<u8>, TokenError> {
+/// The claims bytes of `token` once its signature has been checked with the key that its header names, and that key.
+pub(crate) fn signed_claims<'r>(ring: &'r KeyRing, token: &str) -> Result<(Vec<u8>, &'r Key), TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::TooLong);
     }
@@ -115,7 +115,8 @@ pub(crate) fn signed_claims(ring: &KeyRing, token: &str) -> Result<Vec<u8>, Toke
     if !key.verifies(signature, message.as_bytes()) {
         return Err(TokenError::BadSignature);
     }
-    URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenError::Malformed)
+    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenError::Malformed)?;
+    Ok((claims, key))
 }
 
 /// What a header may say. `jku`, `jwk`, `x5u` and the like are ignored: keys come from the config alone.

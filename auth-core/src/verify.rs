@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::keys::KeyRing;
+use crate::keys::{KeyMark, KeyRing};
 use crate::revocation::Revocations;
 use crate::token::{Claims, LOGIN, TOKEN_LIFE_SECS_MAX, parse_object, signed_claims};
 use crate::{AppId, Caller, Clock, OpenId, Sid, UnionId};
@@ -78,6 +78,8 @@ pub struct Verified<A> {
     pub caller: Caller,
     /// What the `derive` function of the verifier made of the caller.
     pub derived: A,
+    /// The key that signed the token; none for a caller who was not verified.
+    signed_by: Option<KeyMark>,
     /// The caller's half-life, or no time at all for a token that is never renewed.
     renewed_from: u64,
     /// Set by the first verdict past that: whoever answers the request then needs no clock.
@@ -88,7 +90,7 @@ impl<A> Verified<A> {
     /// A caller whose token passed.
     pub fn new(caller: Caller, derived: A) -> Self {
         let renewed_from = caller.logged_in_at.map_or(u64::MAX, |_| caller.half_life());
-        Self { caller, derived, renewed_from, due: AtomicBool::new(false) }
+        Self { caller, derived, signed_by: None, renewed_from, due: AtomicBool::new(false) }
     }
 
     /// Whether the token was past half its life when it last passed, and may be [renewed](crate::renewal).
@@ -187,6 +189,14 @@ impl<A: Send + Sync + 'static> Verifier<A> {
         self.check_standing(verified, self.clock.unix_secs()).is_ok()
     }
 
+    /// The same of a caller whom another verifier let pass, perhaps under another config: the key and the app of the token are
+    /// still taken, too.
+    pub fn may_still_go_on(&self, verified: &Verified<A>) -> bool {
+        verified.signed_by.is_some_and(|key| self.keys.has(key))
+            && self.policy.apps.contains(&verified.caller.app)
+            && self.may_go_on(verified)
+    }
+
     /// Whether verdicts may be kept at all: with no memory, every token is verified anew.
     pub fn remembers(&self) -> bool {
         self.cache.is_some()
@@ -211,11 +221,11 @@ impl<A: Send + Sync + 'static> Verifier<A> {
     }
 
     fn verify_anew(&self, token: &str, now: u64) -> Result<Arc<Verified<A>>, TokenError> {
-        let claims = signed_claims(&self.keys, token)?;
+        let (claims, key) = signed_claims(&self.keys, token)?;
         let caller = self.check_claims(&claims)?;
         self.check_caller(&caller, now)?;
         let derived = (self.derive)(&caller);
-        let verified = Verified::new(caller, derived);
+        let verified = Verified { signed_by: Some(key.mark()), ..Verified::new(caller, derived) };
         note_due(&verified, now);
         Ok(Arc::new(verified))
     }

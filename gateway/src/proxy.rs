@@ -119,8 +119,8 @@ impl Proxy {
         destination
     }
 
-    /// Ends a WebSocket when its caller's token expires or session ends, when the process does, and where the route asks for
-    /// it also when the session may have ended unheard.
+    /// Ends a WebSocket when its caller's token expires or session ends, when the token's key or app is taken out of the config,
+    /// when the process ends, and where the route asks for it also when the session may have ended unheard.
     fn judge(&self, context: &Context) -> Judge {
         let (live, leaving) = (self.live.clone(), Arc::clone(&self.leaving));
         let (snapshot, permit) = (Arc::clone(&context.snapshot), context.permit.clone());
@@ -130,7 +130,7 @@ impl Proxy {
             }
             let permit = permit.as_ref()?;
             let caller = permit.caller()?;
-            if !live.snapshot().verifier.may_go_on(caller) {
+            if !live.snapshot().verifier.may_still_go_on(caller) {
                 return Some(Close::NoLongerAllowed);
             }
             let route = &snapshot.routes[permit.route().0];

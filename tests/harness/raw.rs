@@ -16,6 +16,20 @@ impl Connection {
         Self(TcpStream::connect(("127.0.0.1", port)).await.unwrap())
     }
 
+    /// An open WebSocket at `/ws`, whose service takes it.
+    pub(crate) async fn websocket(port: u16, token: &str) -> Self {
+        let mut socket = Self::open(port).await;
+        let answer = socket
+            .ask(format!(
+                "GET /ws HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Authorization: Bearer {token}\r\n\r\n"
+            ))
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        socket
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.write_all(bytes.as_ref()).await.unwrap();
     }

@@ -80,19 +80,8 @@ async fn an_open_websocket_closes_when_its_session_ends_on_another_node() {
     let nodes = Nodes::start(&redis.url(), TOLD_ONLY).await;
     let (alice, bob) = (nodes.log_in(0, "alice").await, nodes.log_in(0, "bob").await);
     nodes.recorder.play(Script::after_body().accept_websocket().silence());
-    let open = async |node: usize, token: &str| {
-        let mut socket = Connection::open(nodes.all[node].port).await;
-        let answer = socket
-            .ask(format!(
-                "GET /ws HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                 Authorization: Bearer {token}\r\n\r\n"
-            ))
-            .await;
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-        socket
-    };
-    let (mut ended, mut goes_on) = (open(1, &alice).await, open(2, &bob).await);
+    let mut ended = Connection::websocket(nodes.all[1].port, &alice).await;
+    let mut goes_on = Connection::websocket(nodes.all[2].port, &bob).await;
     assert_eq!(nodes.log_out(0, &alice).await.0, 204);
     // RFC 6455 §5.5.1: a close frame with the code 1008.
     assert_eq!(ended.rest_bytes().await, [0x88, 0x02, 0x03, 0xf0]);

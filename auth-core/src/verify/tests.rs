@@ -31,13 +31,7 @@ fn bench(cache_entries: u64) -> Bench {
     let revocations = Arc::new(Revocations::default());
     let keys =
         KeyRing::new(vec![Key::parse("k1", &[7; 32]).unwrap(), Key::parse("k2", &[8; 32]).unwrap()]).unwrap();
-    let policy = Policy {
-        issuer: "wxgate".into(),
-        apps: [AppId::parse(APP).unwrap()].into(),
-        leeway_secs: 5,
-        session_lifetime_secs: LIFETIME,
-        cache_entries,
-    };
+    let policy = policy(cache_entries);
     let derived = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&derived);
     let verifier =
@@ -45,6 +39,16 @@ fn bench(cache_entries: u64) -> Bench {
             count.fetch_add(1, Ordering::SeqCst)
         });
     Bench { clock, revocations, keys, verifier, derived }
+}
+
+fn policy(cache_entries: u64) -> Policy {
+    Policy {
+        issuer: "wxgate".into(),
+        apps: [AppId::parse(APP).unwrap()].into(),
+        leeway_secs: 5,
+        session_lifetime_secs: LIFETIME,
+        cache_entries,
+    }
 }
 
 fn caller() -> Caller {
@@ -112,6 +116,32 @@ fn a_token_says_who_logged_in() {
             assert_eq!(b.verifier.verify(&b.token()).unwrap().caller, caller());
         }
     });
+}
+
+#[test]
+fn what_passed_under_another_config_goes_on_while_its_key_and_app_are_taken() {
+    let (b, other) = (bench(1000), |keys: KeyRing, app: &str| {
+        let policy = Policy { apps: [AppId::parse(app).unwrap()].into(), ..policy(0) };
+        let clock = Arc::new(ManualClock::at(NOW)) as _;
+        Verifier::<usize>::new(keys, policy, Arc::default(), clock, |_| 0)
+    });
+    let passed = b.verifier.verify(&b.token()).unwrap();
+    let key = |kid, byte| Key::parse(kid, &[byte; 32]).unwrap();
+    for (keys, app, goes_on) in [
+        (vec![key("k1", 7)], APP, true),
+        (vec![key("k3", 9), key("k1", 7)], APP, true),
+        (vec![key("k2", 8)], APP, false),
+        // Another key under its name, and its secret under another name.
+        (vec![key("k1", 9)], APP, false),
+        (vec![key("k2", 7)], APP, false),
+        (vec![key("k1", 7)], "wx2222222222222222", false),
+    ] {
+        let names: Vec<_> = keys.iter().map(|key| key.kid().to_owned()).collect();
+        let verifier = other(KeyRing::new(keys).unwrap(), app);
+        assert_eq!(verifier.may_still_go_on(&passed), goes_on, "{names:?} {app}");
+    }
+    let stranger = Verified::new(caller(), 0);
+    assert!(!b.verifier.may_still_go_on(&stranger));
 }
 
 #[test]
