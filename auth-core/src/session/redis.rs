@@ -371,6 +371,8 @@ impl Inner {
     }
 
     async fn ended(&self, now: u64) -> Result<Vec<Ended>, RedisError> {
+        // Nobody may believe to know what ended who has read it from a master of before.
+        self.link.prove_current().await?;
         let (mut ended, mut cursor) = (Vec::new(), 0);
         loop {
             let mut scan = cmd("ZSCAN");

@@ -24,6 +24,9 @@ pub enum RedisError {
     /// No Sentinel that answers has a master that takes commands.
     #[error("no Sentinel names a master that takes commands: {0}")]
     NoMaster(Arc<str>),
+    /// Too few Sentinels answer to know that the master in use is still one.
+    #[error("too few Sentinels answer: there may be another master by now")]
+    Unproven,
     /// It answered with an error: its code, such as `NOAUTH`, `READONLY`, `OOM`.
     #[error("Redis refuses: {0}")]
     Refused(Arc<str>),
@@ -40,8 +43,13 @@ impl RedisError {
             Self::Refused(code) => {
                 matches!(&**code, "READONLY" | "MASTERDOWN" | "UNBLOCKED")
             }
-            Self::Setting(_) | Self::Record => false,
+            Self::Setting(_) | Self::Record | Self::Unproven => false,
         }
+    }
+
+    /// Whether a master takes no writes because no replica follows it: perhaps they follow another.
+    pub(super) fn is_for_want_of_replicas(&self) -> bool {
+        matches!(self, Self::Refused(code) if &**code == "NOREPLICAS")
     }
 
     /// The cause as a word, where it is known to quote nothing that was sent.

@@ -16,9 +16,10 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// The longest such pause: how soon a Redis that came back is noticed.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// Below this age a connection to a cluster is kept whatever a command said: it mends itself, one node at a time,
-/// and making it anew for every command that fails would cost the nodes that are well.
-const CLUSTER_AGE_MIN: Duration = Duration::from_secs(1);
+/// Below this age a connection is kept that may be as good as any other: one to a cluster mends itself, one node at a time, and
+/// making it anew for every command that fails would cost the nodes that are well; a master without replicas may be the only
+/// one.
+const AGE_MIN: Duration = Duration::from_secs(1);
 
 /// Asks Redis, on a connection that all share.
 pub(super) struct Link {
@@ -95,6 +96,17 @@ impl Link {
         from_redis_value(answer?).map_err(|_| RedisError::Record)
     }
 
+    /// Makes sure that what is read now is read from the master of now; else says why nobody can know.
+    pub(super) async fn prove_current(self: &Arc<Self>) -> Result<(), RedisError> {
+        let live = self.connection().await?;
+        let Connection::Master(_, host) = &live.connection else { return Ok(()) };
+        match self.reach.prove_current(host).await {
+            // The next connection is to the one that most of them name, and was proven a master.
+            Err(why) if self.give_up(live.number, &why) => self.connection().await.map(drop),
+            proof => proof,
+        }
+    }
+
     async fn ask_twice(self: &Arc<Self>, command: &Cmd, used: &mut Option<u64>) -> Result<Value, RedisError> {
         let live = self.connection().await?;
         *used = Some(live.number);
@@ -162,13 +174,14 @@ impl Link {
 
     /// Lets go of the connection with this number if `why` says that another could do better. Says whether it is gone.
     fn give_up(&self, number: u64, why: &RedisError) -> bool {
-        if !why.wants_another_connection() {
+        let lonely = self.reach.has_sentinels() && why.is_for_want_of_replicas();
+        if !lonely && !why.wants_another_connection() {
             return false;
         }
         let mut state = self.state();
         match &state.standing {
             Standing::Connected(live) if live.number == number => {
-                if self.reach.is_cluster() && live.since.elapsed() < CLUSTER_AGE_MIN {
+                if (lonely || self.reach.is_cluster()) && live.since.elapsed() < AGE_MIN {
                     return false;
                 }
                 tracing::debug!(redis = self.name, error = %why, "the connection to Redis broke");

@@ -1,5 +1,6 @@
 //! What other nodes do: heard over pub/sub, which is quick and may lose, and read again from the log, which is neither.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::Inner;
+use super::address::Host;
 use super::error::RedisError;
 use crate::Sid;
 use crate::session::{Ended, News};
@@ -51,12 +53,14 @@ impl Listener {
         let mut pause = PAUSE;
         loop {
             match self.inner.link.reach().listen(&self.inner.keys.channel()).await {
-                Ok(heard) => {
+                Ok((heard, master)) => {
                     tracing::debug!("listening for ended sessions");
                     self.tell(News::Missed).await?;
-                    self.inner.warn_of_eviction().await;
-                    self.inner.end_recent_again().await;
-                    let why = self.hear(heard).await?;
+                    let why = tokio::select! {
+                        why = self.hear(heard) => why?,
+                        why = self.outlive(master) => why,
+                        never = self.after_connecting() => match never {},
+                    };
                     tracing::warn!(error = %why, "Redis tells no ended sessions any more; they are read from its log");
                     pause = PAUSE;
                 }
@@ -66,6 +70,25 @@ impl Listener {
                 }
             }
             sleep(pause).await;
+        }
+    }
+
+    /// What a new connection is the time for; then nothing, for ever. Nobody who listens waits for it.
+    async fn after_connecting(&self) -> Infallible {
+        self.inner.warn_of_eviction().await;
+        self.inner.end_recent_again().await;
+        std::future::pending().await
+    }
+
+    /// Waits until the Sentinels name another master than this: a master that they lost may go on publishing what nobody else
+    /// hears.
+    async fn outlive(&self, master: Option<Host>) -> RedisError {
+        let Some(master) = master else { return std::future::pending().await };
+        loop {
+            sleep(self.inner.reread).await;
+            if let Err(why @ RedisError::NoMaster(_)) = self.inner.link.reach().prove_current(&master).await {
+                return why;
+            }
         }
     }
 

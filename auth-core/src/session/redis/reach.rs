@@ -51,13 +51,17 @@ enum Way {
 #[derive(Clone)]
 pub(super) enum Connection {
     One(MultiplexedConnection),
+    /// To the master that the Sentinels named, and where that is.
+    Master(MultiplexedConnection, Host),
     Cluster(ClusterConnection),
 }
 
 impl Connection {
     pub(super) async fn query(&self, command: &Cmd) -> Result<Value, RedisError> {
         Ok(match self {
-            Self::One(connection) => command.query_async(&mut connection.clone()).await,
+            Self::One(connection) | Self::Master(connection, _) => {
+                command.query_async(&mut connection.clone()).await
+            }
             Self::Cluster(connection) => command.query_async(&mut connection.clone()).await,
         }?)
     }
@@ -92,6 +96,10 @@ impl Reach {
         Ok(Self { way, login, tls, roots, connect, command })
     }
 
+    pub(super) const fn has_sentinels(&self) -> bool {
+        matches!(self.way, Way::Sentinels { .. })
+    }
+
     pub(super) const fn is_cluster(&self) -> bool {
         matches!(self.way, Way::Cluster { .. })
     }
@@ -101,10 +109,10 @@ impl Reach {
         match &self.way {
             Way::One(client) => Ok(Connection::One(self.open(client).await?)),
             Way::Sentinels { clients, master } => {
-                let client = self.master(clients, master).await?;
-                let connection = self.open(&client).await?;
+                let (host, _) = self.vote(clients, master).await?;
+                let connection = self.open(&self.server(&host)?).await?;
                 self.prove_master(&connection).await?;
-                Ok(Connection::One(connection))
+                Ok(Connection::Master(connection, host))
             }
             Way::Cluster { client, .. } => {
                 // It connects to its nodes and then asks them for the slots.
@@ -114,30 +122,50 @@ impl Reach {
         }
     }
 
-    /// A new connection that hears `channel`. In a cluster any node does: what is published reaches all of them.
-    pub(super) async fn listen(&self, channel: &str) -> Result<PubSub, RedisError> {
-        let found;
-        let clients = match &self.way {
-            Way::One(client) => std::slice::from_ref(client),
+    /// Whether the master at `host` is still the one that most Sentinels name. One that is cut off from them does not know that
+    /// another has taken over, and answers as before.
+    pub(super) async fn prove_current(&self, host: &Host) -> Result<(), RedisError> {
+        let Way::Sentinels { clients, master } = &self.way else { return Ok(()) };
+        let (named, votes) = self.vote(clients, master).await.map_err(|_| RedisError::Unproven)?;
+        if votes * 2 <= clients.len() {
+            return Err(RedisError::Unproven);
+        }
+        if named == *host { Ok(()) } else { Err(RedisError::NoMaster("another has taken over".into())) }
+    }
+
+    /// A new connection that hears `channel`; where there are Sentinels, to the master at that address. In a cluster any node
+    /// does: what is published reaches all of them.
+    pub(super) async fn listen(&self, channel: &str) -> Result<(PubSub, Option<Host>), RedisError> {
+        match &self.way {
+            Way::One(client) => Ok((self.hear(client, channel).await?, None)),
             Way::Sentinels { clients, master } => {
-                found = self.master(clients, master).await?;
-                std::slice::from_ref(&found)
+                let (host, _) = self.vote(clients, master).await?;
+                Ok((self.hear(&self.server(&host)?, channel).await?, Some(host)))
             }
-            Way::Cluster { nodes, .. } => nodes.as_slice(),
-        };
-        let mut result = Err(RedisError::Setting("no server is named"));
-        for client in clients {
-            result = within(self.connect, async {
-                let mut heard = client.get_async_pubsub().await?;
-                heard.subscribe(channel).await?;
-                Ok(heard)
-            })
-            .await;
-            if result.is_ok() {
-                break;
+            Way::Cluster { nodes, .. } => {
+                let mut result = Err(RedisError::Setting("no server is named"));
+                for node in nodes {
+                    result = self.hear(node, channel).await;
+                    if result.is_ok() {
+                        break;
+                    }
+                }
+                Ok((result?, None))
             }
         }
-        result
+    }
+
+    async fn hear(&self, client: &Client, channel: &str) -> Result<PubSub, RedisError> {
+        within(self.connect, async {
+            let mut heard = client.get_async_pubsub().await?;
+            heard.subscribe(channel).await?;
+            Ok(heard)
+        })
+        .await
+    }
+
+    fn server(&self, host: &Host) -> Result<Client, RedisError> {
+        client(tcp(host, self.tls), &self.login, self.roots.as_ref())
     }
 
     async fn open(&self, client: &Client) -> Result<MultiplexedConnection, RedisError> {
@@ -148,9 +176,9 @@ impl Reach {
         within(self.connect, client.get_multiplexed_async_connection_with_config(&limits)).await
     }
 
-    /// The master, as most Sentinels name it. All are asked at once, so that a silent one delays nothing, and not the
-    /// first answer counts: a Sentinel that is cut off still names the master of before the failover.
-    async fn master(&self, sentinels: &[Client], name: &str) -> Result<Client, RedisError> {
+    /// The master that most Sentinels name, and how many do. All are asked at once, so that a silent one delays nothing, and not
+    /// the first answer counts: a Sentinel that is cut off still names the master of before the failover.
+    async fn vote(&self, sentinels: &[Client], name: &str) -> Result<(Host, usize), RedisError> {
         let mut answers: FuturesUnordered<_> =
             sentinels.iter().map(|sentinel| self.ask_sentinel(sentinel, name)).collect();
         let mut votes: Vec<(Host, usize)> = Vec::new();
@@ -168,8 +196,7 @@ impl Reach {
             }
         }
         let most = votes.into_iter().max_by_key(|(_, count)| *count);
-        let (host, _) = most.ok_or_else(|| RedisError::NoMaster(why.to_string().into()))?;
-        client(tcp(&host, self.tls), &self.login, self.roots.as_ref())
+        most.ok_or_else(|| RedisError::NoMaster(why.to_string().into()))
     }
 
     async fn ask_sentinel(&self, sentinel: &Client, name: &str) -> Result<Host, RedisError> {

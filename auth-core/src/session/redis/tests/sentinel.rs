@@ -1,7 +1,8 @@
 //! A master, its replica, and three Sentinels that watch them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::super::RedisSettings;
 use super::ends::missed;
 use super::servers::{DEADLINE, PACE, Server, Watched, settings, store};
 use crate::Sid;
@@ -64,6 +65,62 @@ async fn a_master_that_steps_down_costs_no_command() {
     old.cli(&["REPLICAOF", "127.0.0.1", &port]);
     store.put(session(1)).await.unwrap();
     assert_eq!(new.cli(&["EXISTS", &format!("wxg:{{{}}}", session(1).sid)]), "1");
+}
+
+/// The old master lives on, cut off from the Sentinels, and answers those who were connected to it.
+#[tokio::test]
+async fn a_master_that_was_replaced_unawares_is_left() {
+    let old = Server::start(&[]);
+    let new = Server::replica(old.port);
+    let mut sentinels = [1, 2, 3].map(|_| Server::sentinel(old.port, 2, ""));
+    let [one, two, three] = sentinels.each_ref().map(|sentinel| sentinel.port);
+    let url = format!("redis-sentinel://127.0.0.1:{one},127.0.0.1:{two},127.0.0.1:{three}/shop");
+    let often = RedisSettings { reread: Duration::from_millis(200), ..settings(&url) };
+    let (stays, writes) = (store(&often, NOW), store(&settings(&url), NOW));
+    let mut news = stays.subscribe().unwrap();
+    missed(&mut news).await;
+    stays.check().await.unwrap();
+    writes.check().await.unwrap();
+
+    let ended = |number: u128| Ended { sid: Sid::from_bytes(number.to_be_bytes()), until: NOW + 3600 };
+    let port = new.port.to_string();
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    old.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    for sentinel in &sentinels {
+        sentinel.cli(&["SENTINEL", "REMOVE", "shop"]);
+        sentinel.cli(&["SENTINEL", "MONITOR", "shop", "127.0.0.1", &port, "2"]);
+    }
+    let elsewhere = store(&settings(&url), NOW);
+    elsewhere.end(ended(1)).await.unwrap();
+    assert_eq!(stays.ended(NOW).await.unwrap(), [ended(1)]);
+    // Who was listening listens to the new one.
+    let began = Instant::now();
+    for number in 2.. {
+        elsewhere.end(ended(number)).await.unwrap();
+        let heard = tokio::time::timeout(PACE, async {
+            while !matches!(news.recv().await.unwrap(), News::Ended(_)) {}
+        });
+        if heard.await.is_ok() {
+            break;
+        }
+        assert!(began.elapsed() < DEADLINE, "nothing is heard from the new master");
+    }
+    // Who writes learns of it by a refusal.
+    while let Err(why) = writes.put(session(9)).await {
+        assert!(began.elapsed() < DEADLINE, "{why}");
+        tokio::time::sleep(PACE).await;
+    }
+    assert_eq!(new.cli(&["EXISTS", &format!("wxg:{{{}}}", session(9).sid)]), "1");
+
+    // One Sentinel of three may be the one that is cut off: what is read is not taken for the truth, and logins go on.
+    sentinels[0].kill();
+    sentinels[1].kill();
+    let why = stays.ended(NOW).await.unwrap_err().to_string();
+    assert!(why.contains("too few Sentinels"), "{why}");
+    stays.put(session(10)).await.unwrap();
+    sentinels[2].kill();
+    assert!(stays.ended(NOW).await.is_err());
+    stays.put(session(11)).await.unwrap();
 }
 
 #[tokio::test]
