@@ -247,7 +247,20 @@ impl SessionStore for RedisStore {
         limit: usize,
     ) -> Result<Vec<LoginSession>, StoreError> {
         let belongs = |session: &LoginSession| session.app == *app && session.openid == *openid;
-        self.inner.of_index(self.inner.keys.user(app, openid), belongs, now, limit).await.map_err(Into::into)
+        // Whoever bans a user ends what cannot be read as well: its token passes.
+        let unreadable = |entry: Entry| {
+            Some(LoginSession {
+                sid: entry.sid,
+                app: app.clone(),
+                openid: openid.clone(),
+                unionid: None,
+                session_key: None,
+                logged_in_at: entry.logged_in_at,
+                expires_at: entry.expires_at,
+            })
+        };
+        let index = self.inner.keys.user(app, openid);
+        self.inner.of_index(index, belongs, unreadable, now, limit).await.map_err(Into::into)
     }
 
     async fn of_unionid(
@@ -257,7 +270,10 @@ impl SessionStore for RedisStore {
         limit: usize,
     ) -> Result<Vec<LoginSession>, StoreError> {
         let belongs = |session: &LoginSession| session.unionid.as_ref() == Some(unionid);
-        self.inner.of_index(self.inner.keys.unionid(unionid), belongs, now, limit).await.map_err(Into::into)
+        // Whose of the user's apps it is of stands in the session alone.
+        let unreadable = |_| None;
+        let index = self.inner.keys.unionid(unionid);
+        self.inner.of_index(index, belongs, unreadable, now, limit).await.map_err(Into::into)
     }
 
     /// # Panics
@@ -398,27 +414,36 @@ impl Inner {
     }
 
     /// The sessions of an index that belong there, each once: put again, a session may stand in it twice, or have gone to
-    /// another.
+    /// another. `unreadable` says what there is of one whose record another version wrote, or nobody.
     async fn of_index(
         &self,
         index: String,
         belongs: impl Fn(&LoginSession) -> bool + Send + Sync,
+        unreadable: impl Fn(Entry) -> Option<LoginSession> + Send + Sync,
         now: u64,
         limit: usize,
     ) -> Result<Vec<LoginSession>, RedisError> {
         let mut range = cmd("ZRANGE");
-        range.arg(index).arg(format!("({now}")).arg("+inf").arg("BYSCORE");
-        let members: Vec<String> = self.link.ask(&range).await?;
-        let mut sids: Vec<(u64, Sid)> = members.iter().filter_map(|member| read_member(member)).collect();
-        sids.sort_unstable_by(|one, other| other.cmp(one));
-        let entry = |(logged_in_at, sid)| {
-            let belongs = &belongs;
+        range.arg(index).arg(format!("({now}")).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
+        let members: Vec<(String, f64)> = self.link.ask(&range).await?;
+        let mut entries: Vec<_> =
+            members.iter().filter_map(|(member, score)| Entry::read(member, *score)).collect();
+        entries.sort_unstable_by(|one, other| other.cmp(one));
+        let session = |entry: Entry| {
+            let (belongs, unreadable) = (&belongs, &unreadable);
             async move {
-                let session = self.get(sid, now).await?;
-                Ok(session.filter(|session| session.logged_in_at == logged_in_at && belongs(session)))
+                match self.get(entry.sid, now).await {
+                    Err(RedisError::Record) => {
+                        tracing::warn!(sid = %entry.sid, "what Redis keeps for a session cannot be read");
+                        Ok(unreadable(entry))
+                    }
+                    Err(error) => Err(error),
+                    Ok(session) => Ok(session
+                        .filter(|session| session.logged_in_at == entry.logged_in_at && belongs(session))),
+                }
             }
         };
-        let sessions = stream::iter(sids).map(entry).buffered(AT_ONCE);
+        let sessions = stream::iter(entries).map(session).buffered(AT_ONCE);
         sessions.try_filter_map(|session| async { Ok(session) }).take(limit).try_collect().await
     }
 
@@ -456,9 +481,24 @@ fn member(session: &LoginSession) -> String {
     format!("{}:{}", session.logged_in_at, session.sid)
 }
 
-fn read_member(member: &str) -> Option<(u64, Sid)> {
-    let (logged_in_at, sid) = member.split_once(':')?;
-    Some((logged_in_at.parse().ok()?, Sid::parse(sid).ok()?))
+/// What an index says of a session; the newest is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    logged_in_at: u64,
+    sid: Sid,
+    expires_at: u64,
+}
+
+impl Entry {
+    fn read(member: &str, score: f64) -> Option<Self> {
+        let (logged_in_at, sid) = member.split_once(':')?;
+        // Whole seconds below 2^53 are exact.
+        Some(Self {
+            logged_in_at: logged_in_at.parse().ok()?,
+            sid: Sid::parse(sid).ok()?,
+            expires_at: score as u64,
+        })
+    }
 }
 
 impl fmt::Debug for RedisStore {

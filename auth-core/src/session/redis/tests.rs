@@ -154,6 +154,26 @@ async fn the_sessions_of_a_user_are_told_newest_first() {
 }
 
 #[tokio::test]
+async fn a_record_that_cannot_be_read_hides_no_session_from_who_ends_them() {
+    let server = Server::start(&[]);
+    let store = server.store(NOW);
+    let one = session(1);
+    for number in [1, 2, 3] {
+        store.put(session(number)).await.unwrap();
+    }
+    // As a version to come may write it.
+    server.cli(&["SET", &format!("wxg:{{{}}}", sid(2)), r#"{"v":2}"#]);
+    let found = store.of_user(&one.app, &one.openid, NOW, 9).await.unwrap();
+    assert_eq!(numbers(&found), [3, 2, 1]);
+    let unread = found.iter().find(|session| session.sid == sid(2)).unwrap();
+    assert_eq!((&unread.openid, unread.expires_at), (&one.openid, one.expires_at));
+    let unionid = one.unionid.clone().unwrap();
+    assert_eq!(numbers(&store.of_unionid(&unionid, NOW, 9).await.unwrap()), [3, 1]);
+    store.end(Ended { sid: sid(2), until: NOW + 60 }).await.unwrap();
+    assert_eq!(numbers(&store.of_user(&one.app, &one.openid, NOW, 9).await.unwrap()), [3, 1]);
+}
+
+#[tokio::test]
 async fn an_index_forgets_what_has_expired() {
     let server = Server::start(&[]);
     server.store(NOW).put(LoginSession { expires_at: NOW + 60, ..session(1) }).await.unwrap();
