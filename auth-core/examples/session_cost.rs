@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use auth_core::login::sweep_store;
 use auth_core::revocation::Revocations;
 use auth_core::session::{
     EmbeddedStore, Ended, LoginSession, MemoryStore, RedisSettings, RedisStore, Seal, SessionStore,
@@ -31,8 +32,6 @@ type Failure = Box<dyn std::error::Error>;
 const EXPIRES_AT: u64 = 4_000_000_000;
 /// As many logins at once.
 const AT_ONCE: usize = 1024;
-/// As `LoginService::sweep` has it.
-const SWEEP_PIECE: usize = auth_core::login::SWEEP_PIECE;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -155,9 +154,7 @@ async fn sweep(kind: &str, count: usize) -> Result<(), Failure> {
     show_waits("beside nothing", logins_while(&*log_in, || Instant::now() < deadline).await?);
     let sweeping = tokio::spawn(async move {
         let started = Instant::now();
-        while store.sweep(EXPIRES_AT, SWEEP_PIECE).await.expect("the store works") == SWEEP_PIECE {
-            tokio::task::yield_now().await;
-        }
+        sweep_store(&*store, EXPIRES_AT).await.expect("the store works");
         started.elapsed()
     });
     show_waits("beside the sweep", logins_while(&*log_in, || !sweeping.is_finished()).await?);

@@ -23,9 +23,10 @@ use flight::{Attempt, Flights};
 pub use follow::Follower;
 use unkept_ends::UnkeptEnds;
 
-/// How many entries a sweep removes at once. Public for the measurement alone.
-#[doc(hidden)]
-pub const SWEEP_PIECE: usize = 10_000;
+/// How many entries a sweep removes at once: no login waits for more.
+const SWEEP_PIECE: usize = 1000;
+/// How long it rests after each. A store that takes turns under a lock would else be taken again before who waits wakes.
+const SWEEP_REST: Duration = Duration::from_millis(1);
 
 /// How logins are made.
 #[derive(Debug, Clone)]
@@ -151,17 +152,23 @@ impl LoginService {
         let now = self.inner.clock.unix_secs();
         self.inner.revocations.sweep(now);
         let ends_kept = self.logout_pending().await;
-        let mut swept = 0;
-        loop {
-            let piece = self.inner.store.sweep(now, SWEEP_PIECE).await?;
-            swept += piece;
-            if piece < SWEEP_PIECE {
-                // Told last: an end that cannot be kept must not keep the store from being swept.
-                return ends_kept.map(|()| swept);
-            }
-            // Requests have their turn between two pieces.
-            tokio::task::yield_now().await;
+        let swept = sweep_store(&*self.inner.store, now).await?;
+        // Told last: an end that cannot be kept must not keep the store from being swept.
+        ends_kept.map(|()| swept)
+    }
+}
+
+/// Removes everything that has passed, in pieces. Public for the measurement alone.
+#[doc(hidden)]
+pub async fn sweep_store(store: &dyn SessionStore, now: u64) -> Result<usize, StoreError> {
+    let mut swept = 0;
+    loop {
+        let piece = store.sweep(now, SWEEP_PIECE).await?;
+        swept += piece;
+        if piece < SWEEP_PIECE {
+            return Ok(swept);
         }
+        tokio::time::sleep(SWEEP_REST).await;
     }
 }
 

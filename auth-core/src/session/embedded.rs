@@ -48,6 +48,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::file::Shelf;
 use self::record::Stored;
@@ -56,10 +57,15 @@ use self::writer::{Change, Job, QUEUE_MAX};
 use super::{Claim, CodeDigest, Ended, LoginSession, News, Seal, SessionStore, StoreError};
 use crate::{AppId, OpenId, Sid, UnionId};
 
+/// How long a caller waits for the disk: far longer than any that works takes, with all that queued up before.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// A [`SessionStore`] in a file of this machine. It survives restarts and crashes.
 pub struct EmbeddedStore {
     shelf: Arc<Shelf>,
     seal: Seal,
+    /// How long a caller waits for the disk.
+    limit: Duration,
     /// `Some` until dropped: the writer stops when the queue closes.
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
@@ -90,15 +96,18 @@ impl EmbeddedStore {
             .name("session-store".into())
             .spawn(move || writer::run(&theirs, sessions_max, queue))
             .map_err(|why| EmbeddedError::Thread(Arc::new(why)))?;
-        Ok(Self { shelf, seal, jobs: Some(jobs), writer: Some(writer) })
+        Ok(Self { shelf, seal, limit: LIMIT, jobs: Some(jobs), writer: Some(writer) })
     }
 
     /// Hands a change to the writer and waits until it is on the disk. Says how many entries a sweep removed.
     async fn change(&self, change: Change) -> Result<usize, StoreError> {
         let (reply, answer) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(EmbeddedError::Stopped)?;
-        jobs.send(Job { change, reply }).await.map_err(|_| EmbeddedError::Stopped)?;
-        answer.await.map_err(|_| EmbeddedError::Stopped)?
+        let changed = async {
+            jobs.send(Job { change, reply }).await.map_err(|_| EmbeddedError::Stopped)?;
+            answer.await.map_err(|_| EmbeddedError::Stopped)
+        };
+        self.in_time(changed).await?
     }
 
     /// Reads on a thread that may wait for the disk.
@@ -107,8 +116,16 @@ impl EmbeddedStore {
         read: impl FnOnce(&Database) -> Result<T, EmbeddedError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let shelf = Arc::clone(&self.shelf);
-        let done = tokio::task::spawn_blocking(move || shelf.with(read)).await;
-        Ok(done.map_err(|_| EmbeddedError::Stopped)??)
+        let read = tokio::task::spawn_blocking(move || shelf.with(read));
+        Ok(self.in_time(async { read.await.map_err(|_| EmbeddedError::Stopped) }).await??)
+    }
+
+    /// A disk that hangs holds up nobody for ever. What it is at goes on.
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, EmbeddedError>> + Send,
+    ) -> Result<T, EmbeddedError> {
+        timeout(self.limit, work).await.unwrap_or(Err(EmbeddedError::TooSlow(self.limit)))
     }
 
     async fn sessions_of(&self, of: Of, now: u64, limit: usize) -> Result<Vec<LoginSession>, StoreError> {

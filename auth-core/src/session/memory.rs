@@ -1,4 +1,4 @@
-//! Sessions in the memory of this process: for tests, and for trying things out. A restart logs everybody out.
+//! Sessions in the memory of this process: for tests, and for trying things out. A restart forgets who logged out.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;

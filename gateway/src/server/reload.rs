@@ -24,6 +24,10 @@ use crate::snapshot::{Lasting, Snapshot};
 /// How often the config's files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a changed config must stay as it is before it is taken over unasked: an editor, or a copy of several files, may be
+/// in the middle of it, and half a config can be a valid one.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
 /// What a running process cannot change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fixed {
@@ -152,6 +156,10 @@ impl Reload {
         let Ok(Some((changed, (loaded, fingerprint)))) = tokio::task::spawn_blocking(look).await else {
             return;
         };
+        if !asked && !settled(fingerprint.clone()).await {
+            // The next look is at what it has become.
+            return;
+        }
         *self.read() = fingerprint;
         match loaded {
             Err(mistakes) => self.refused("refused", &mistakes),
@@ -196,5 +204,28 @@ impl Reload {
     fn refused(&self, result: &'static str, why: &dyn Display) {
         self.lasting.metrics.reload(result);
         tracing::error!("the changed config is not taken over, the old one stays in force: {why}");
+    }
+}
+
+/// Whether the files stay what they were when they were read.
+async fn settled(read: Fingerprint) -> bool {
+    tokio::time::sleep(SETTLED_AFTER).await;
+    tokio::task::spawn_blocking(move || read.is_current()).await.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_goes_on_changing_is_not_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wxgate.toml");
+        std::fs::write(&path, "version = 1\n").unwrap();
+        let (_, read) = config::load_noting(&path);
+        assert!(settled(read.clone()).await);
+        let looking = tokio::spawn(settled(read));
+        std::fs::write(&path, "version = 1\n[server]\n").unwrap();
+        assert!(!looking.await.unwrap());
     }
 }

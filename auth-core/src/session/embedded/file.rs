@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use redb::Database;
 
@@ -23,8 +24,8 @@ pub enum EmbeddedError {
     #[error("{} is open in another process, and only one at a time may have it", .0.display())]
     InUse(PathBuf),
     /// Something else, or what is left of a session store.
-    #[error("{} is not a session store, or is damaged ({why}); move it away to start with an empty one, which logs \
-        everybody out", .path.display())]
+    #[error("{} is not a session store, or is damaged ({why}); move it away to start with an empty one; \
+        then whoever was logged out passes again while their token is good, unless the token keys are changed as well", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -59,6 +60,9 @@ pub enum EmbeddedError {
     /// The file was damaged while it was open.
     #[error("redb panicked over the file of the session store, which must be damaged")]
     Panicked,
+    /// The disk did nothing in the time that it has. What was asked of it may still come about.
+    #[error("the disk did not answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
     /// The disk failed, and opening the file again failed too; that is tried again with the next change.
     #[error("the session store is closed since its disk failed")]
     Closed,

@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use redb::backends::InMemoryBackend;
 use redb::{ReadableTable, StorageBackend};
@@ -232,15 +233,39 @@ async fn a_damaged_record_is_an_error_and_can_be_ended() {
     }
 }
 
-/// A disk that can be told to fail.
+/// A disk that can be told to fail, and to hang.
 #[derive(Debug, Clone)]
 struct Disk {
     bytes: Arc<InMemoryBackend>,
     broken: Arc<AtomicBool>,
+    hangs: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Disk {
+    fn new() -> Self {
+        Self { bytes: Arc::new(InMemoryBackend::new()), broken: Arc::default(), hangs: Arc::default() }
+    }
+
+    fn hang(&self, hang: bool) {
+        *self.hangs.0.lock().unwrap() = hang;
+        self.hangs.1.notify_all();
+    }
+
+    /// A store of at most nine sessions on it.
+    fn store(&self) -> EmbeddedStore {
+        let disk = self.clone();
+        let open_disk = move || {
+            let database = redb::Builder::new().create_with_backend(disk.clone()).map_err(redb::Error::from);
+            let database = database.map_err(|why| EmbeddedError::Disk(Arc::new(why)))?;
+            super::tables::prepare(&database)?;
+            Ok(database)
+        };
+        EmbeddedStore::start(open_disk, 9, Seal::ephemeral()).unwrap()
+    }
+
     fn works(&self) -> Result<(), io::Error> {
+        let (hangs, changed) = &*self.hangs;
+        drop(changed.wait_while(hangs.lock().unwrap(), |hangs| *hangs).unwrap());
         if self.broken.load(Ordering::SeqCst) { Err(io::Error::other("disk on fire")) } else { Ok(()) }
     }
 }
@@ -265,15 +290,8 @@ impl StorageBackend for Disk {
 
 #[tokio::test]
 async fn a_disk_that_failed_and_works_again_is_used_again() {
-    let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), broken: Arc::default() };
-    let theirs = disk.clone();
-    let open_disk = move || {
-        let database = redb::Builder::new().create_with_backend(theirs.clone()).map_err(redb::Error::from);
-        let database = database.map_err(|why| EmbeddedError::Disk(Arc::new(why)))?;
-        super::tables::prepare(&database)?;
-        Ok(database)
-    };
-    let store = EmbeddedStore::start(open_disk, 9, Seal::ephemeral()).unwrap();
+    let disk = Disk::new();
+    let store = disk.store();
     store.put(session(1)).await.unwrap();
 
     disk.broken.store(true, Ordering::SeqCst);
@@ -287,6 +305,25 @@ async fn a_disk_that_failed_and_works_again_is_used_again() {
     store.put(session(2)).await.unwrap();
     assert!(store.get(sid(1), NOW).await.unwrap().is_some());
     assert!(store.get(sid(2), NOW).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_up_nobody_for_ever() {
+    let disk = Disk::new();
+    let mut store = disk.store();
+    store.limit = Duration::from_millis(50);
+    disk.hang(true);
+    for _ in 0..2 {
+        let (put, check) = (store.put(session(1)).await, store.check().await);
+        for error in [put.unwrap_err(), check.unwrap_err()] {
+            assert!(error.to_string().contains("did not answer"), "{error}");
+        }
+    }
+    disk.hang(false);
+    store.limit = super::LIMIT;
+    // What was asked of it came about.
+    store.check().await.unwrap();
+    assert!(store.get(sid(1), NOW).await.unwrap().is_some());
 }
 
 #[tokio::test]
