@@ -32,7 +32,7 @@
 //!
 //! ```text
 //! ACL SETUSER gateway on >PASSWORD ~wxg:* &wxg:* -@all +eval +get +mget +set +del +exists +pexpire +pttl +zadd +zrem
-//!     +zrange +zscan +zremrangebyscore +publish +subscribe +unsubscribe +ping +select +info|memory +role
+//!     +zrange +zscan +zremrangebyscore +time +publish +subscribe +unsubscribe +ping +select +info|memory +role
 //! ```
 //!
 //! and in a cluster `+cluster|slots +asking` on top.

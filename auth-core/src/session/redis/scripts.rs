@@ -3,6 +3,8 @@
 //! `END` and `LOG` remove before they add: Redis out of memory refuses a script whose first write adds, and an end must
 //! be taken then too.
 //!
+//! An end has passed when both the node and Redis say so: a node whose clock is ahead forgets none for the others.
+//!
 //! They are sent whole each time: a few hundred bytes, and no server can have forgotten them after a failover.
 
 use redis::{Cmd, ToRedisArgs, cmd};
@@ -26,7 +28,8 @@ return record";
 /// Writes an end into the log and tells the other nodes, unless the log had it. KEYS: ends.
 /// ARGV: sid, until, milliseconds, channel, now.
 pub(super) const LOG: &str = r"
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[5])
+local now = math.min(tonumber(ARGV[5]), tonumber(redis.call('TIME')[1]))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%d', now))
 if redis.call('ZADD', KEYS[1], 'GT', 'CH', ARGV[2], ARGV[1]) == 0 then return 0 end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('PUBLISH', ARGV[4], ARGV[1] .. ' ' .. ARGV[2])
@@ -42,7 +45,9 @@ return 1";
 
 /// Removes at most so many passed ends from the log. KEYS: ends. ARGV: now, how many.
 pub(super) const SWEEP: &str = r"
-local passed = redis.call('ZRANGE', KEYS[1], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
+local now = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]))
+local passed =
+  redis.call('ZRANGE', KEYS[1], '-inf', '(' .. string.format('%d', now), 'BYSCORE', 'LIMIT', 0, ARGV[2])
 for _, sid in ipairs(passed) do redis.call('ZREM', KEYS[1], sid) end
 return #passed";
 

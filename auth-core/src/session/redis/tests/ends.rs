@@ -7,9 +7,9 @@ use tokio::time::timeout;
 
 use super::super::RedisStore;
 use super::servers::{DEADLINE, PACE, Server, settings, store};
-use crate::Sid;
 use crate::session::tests::{NOW, session, sid};
 use crate::session::{Ended, News, SessionStore};
+use crate::{Clock, Sid, SystemClock};
 
 fn ended(number: u8) -> Ended {
     Ended { sid: sid(number), until: NOW + 3600 }
@@ -182,4 +182,16 @@ async fn a_log_of_many_ends_is_read_whole() {
         server.cli(&arguments);
     }
     assert_eq!(server.store(NOW).ended(NOW).await.unwrap().len() as u64, ENDS);
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_ahead_forgets_no_end_for_the_others() {
+    let server = Server::start(&[]);
+    let now = SystemClock.unix_secs();
+    let (right, ahead) = (server.store(now), server.store(now + 86_400));
+    let both = [Ended { sid: sid(1), until: now + 3600 }, Ended { sid: sid(2), until: now + 2 * 86_400 }];
+    right.end(both[0]).await.unwrap();
+    ahead.end(both[1]).await.unwrap();
+    assert_eq!(ahead.sweep(now + 86_400, 9).await.unwrap(), 0);
+    assert_eq!(right.ended(now).await.unwrap(), both);
 }
