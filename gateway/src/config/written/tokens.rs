@@ -11,8 +11,8 @@ use crate::config::values::{Ceiling, Limit, Plain, Secret, Time};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Token {
-    /// The signing keys, at least one. The first signs, all verify: put a new key in front, and remove the old one when
-    /// `ttl` has passed. Each is a private key in PEM (PKCS#8, P-256 or Ed25519) or an HMAC secret of 256 bits or more: at
+    /// The signing keys, at least one. The first signs, all verify: put a new key in front (on several nodes first
+    /// behind, on all of them), and remove the old one when `ttl` has passed. Each is a private key in PEM (PKCS#8, P-256 or Ed25519) or an HMAC secret of 256 bits or more: at
     /// least 32 bytes, in hex 64 digits.
     pub(crate) keys: Vec<TokenKey>,
     /// How long a token lives, and so how long a session may be idle: one that is not used in the second half of its
@@ -117,7 +117,7 @@ pub(crate) struct Store {
     /// `on_store_down = "deny"` refuse from then on. Not less than `redis_reread` and `redis_command_timeout` together.
     pub(crate) redis_stale_after: Time,
     /// The keys that seal each `session_key` in a file or in Redis, which need at least one, the same on all nodes:
-    /// `wxgate keygen --alg aes256` makes it. The first seals, all open: put a new key in front, and remove the old one when `session.lifetime` has passed.
+    /// `wxgate keygen --alg aes256` makes it. The first seals, all open: put a new key in front (on several nodes first behind, on all of them), and remove the old one when `session.lifetime` has passed.
     /// A session whose key is gone goes on, without its `session_key`. `wxgate dev` makes a key for its run where none is
     /// given.
     pub(crate) keys: Vec<StoreKey>,
