@@ -61,6 +61,9 @@
 //! attempt; after a failed connect all fail at once for a moment (50 ms, doubled up to a second). What is published may be
 //! lost: [`News::Missed`] is told after each (re)connect and every `reread`, 10 s unless told otherwise, and whoever hears
 //! it reads the log anew.
+//!
+//! With Sentinels, a reading succeeds only while most of them name the master that it comes from, and listening is begun anew
+//! when they name another: a master that was cut off does not know that it is none any more, and goes on answering.
 
 mod address;
 mod error;
