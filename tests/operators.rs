@@ -1,6 +1,7 @@
 //! What operators do with sessions, see them and end them, over HTTP and at a command line.
 
 mod command_line;
+mod gone;
 mod manual;
 
 use serde_json::{Value, json};
@@ -317,6 +318,14 @@ async fn each_use_leaves_a_line_whatever_the_level_of_the_log() {
     gateway.operate("GET", &format!("/sessions/{sid}")).await;
     gateway.operate("DELETE", &of_alice).await;
     gateway.operate("DELETE", &format!("/sessions?unionid={unionid}")).await;
+    // What was not done was asked all the same.
+    gateway.operate("DELETE", "/sessions").await;
+    gateway.operate("DELETE", &format!("/sessions?app=shopp&openid={openid}")).await;
+    gateway.operate("GET", &format!("/sessions?openid={openid}")).await;
+    gateway.operate("GET", &format!("{of_alice}&limit=0")).await;
+    gateway.operate("GET", &format!("/sessions/{sid}x")).await;
+    gateway.operate("DELETE", "/sessions/%ff").await;
+    gateway.operate("DELETE", &format!("/sessions/{sid}?full=true")).await;
     gateway.operate_with("not-the-credential", "DELETE", &of_alice).await;
     gateway.process.wait_for_log("credential_wrong").await;
     let log = gateway.process.log();
@@ -345,11 +354,18 @@ async fn each_use_leaves_a_line_whatever_the_level_of_the_log() {
             json!(["sessions.show", sid, nothing, nothing, nothing, "session_unknown"]),
             json!(["sessions.end_all", nothing, alice, nothing, 0, "ok"]),
             json!(["sessions.end_all", nothing, nothing, union, 0, "ok"]),
+            json!(["sessions.end_all", nothing, nothing, nothing, nothing, "bad_query"]),
+            json!(["sessions.end_all", nothing, nothing, nothing, nothing, "app_unknown"]),
+            json!(["sessions.list", nothing, nothing, nothing, nothing, "app_not_named"]),
+            json!(["sessions.list", nothing, alice, nothing, nothing, "bad_query"]),
+            json!(["sessions.show", nothing, nothing, nothing, nothing, "bad_sid"]),
+            json!(["sessions.end", nothing, nothing, nothing, nothing, "bad_sid"]),
+            json!(["sessions.end", nothing, nothing, nothing, nothing, "bad_query"]),
             json!(["use", nothing, nothing, nothing, nothing, "credential_wrong"]),
         ],
         "{log}"
     );
-    for (line, by) in lines.iter().zip(["operator"; 6].into_iter().chain(["-"])) {
+    for (line, by) in lines.iter().zip(["operator"; 13].into_iter().chain(["-"])) {
         assert_eq!(
             (&line["by"], &line["from"], &line["target"]),
             (&json!(by), &json!("127.0.0.1"), &json!("wxgate::audit"))

@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
@@ -69,12 +69,14 @@ fn router(state: &AdminState) -> Router {
     let sessions = Router::new()
         .route("/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/sessions/{sid}", get(sessions::show).delete(sessions::end))
+        .route_layer(from_fn(audit::to_the_end))
         .route_layer(operators());
     let session_data = Router::new()
         .route("/session-data/decrypt", post(session_data::decrypt))
         .route("/session-data/verify", post(session_data::verify))
         .route("/session-data/sign", post(session_data::sign))
-        .route("/session-data/check", post(session_data::check));
+        .route("/session-data/check", post(session_data::check))
+        .route_layer(from_fn(audit::to_the_end));
     let web_pages = from_fn_with_state(state.clone(), web_pages::refused);
     health.merge(sessions).merge(session_data).merge(rest).layer(web_pages).with_state(state.clone())
 }

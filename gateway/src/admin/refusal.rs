@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     StoreUnavailable,
     /// What should end is over on this node, and the store has not kept all of it.
     EndNotKept,
+    /// A fault of the gateway.
+    Internal,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             Self::BadQuery | Self::UnknownApp | Self::AppNotNamed | Self::BadSid => StatusCode::BAD_REQUEST,
             Self::SessionUnknown => StatusCode::NOT_FOUND,
             Self::StoreUnavailable | Self::EndNotKept => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -53,6 +56,7 @@ impl Refusal {
             Self::SessionUnknown => "session_unknown",
             Self::StoreUnavailable => "store_unavailable",
             Self::EndNotKept => "end_not_kept",
+            Self::Internal => "internal",
         }
     }
 
@@ -76,6 +80,7 @@ impl Refusal {
             Self::EndNotKept => {
                 "over on this node from now on, but not kept yet: repeat this until it says how many sessions ended"
             }
+            Self::Internal => "the gateway failed: its log says how",
         }
     }
 }

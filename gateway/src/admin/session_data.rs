@@ -4,6 +4,8 @@
 
 mod denied;
 
+use std::error::Error;
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -135,43 +137,45 @@ async fn answer(
             return refusal.into_response();
         }
     };
-    let (mut named, mut found) = (None, None);
-    let outcome = async {
+    let by = By { name: &service.name, address };
+    let outcome = audit::noted(by, action, Denied::code, async |about| {
         let asked = read(request.into_body()).await?;
-        let whose = named.insert(asked.whose()?);
-        let keys = services.data.keys(whose, |app| service.may_read(app)).await?;
-        let (app, openid) = found.insert((keys.app().clone(), keys.openid().clone()));
+        let whose = asked.whose()?;
+        match &whose {
+            Whose::Session(sid) => about.sid = Some(*sid),
+            Whose::User { app, openid } => {
+                (about.app, about.openid) = (Some(app.clone()), Some(openid.clone()));
+            }
+        }
+        let keys = services.data.keys(&whose, |app| service.may_read(app)).await?;
+        let (app, openid) = (keys.app().clone(), keys.openid().clone());
+        (about.app, about.openid) = (Some(app.clone()), Some(openid.clone()));
         let call = Call { snapshot: &snapshot, service, data: &services.data, keys, asked };
         let mut fields = work(&call).await?;
         fields.insert("appid".to_owned(), app.as_str().into());
         fields.insert("openid".to_owned(), openid.as_str().into());
-        Ok::<_, Denied>(fields)
-    }
+        Ok(fields)
+    })
     .await;
-    let code = outcome.as_ref().err().map_or("ok", Denied::code);
-    audit::note(By { name: &service.name, address }, action, &about(named.as_ref(), found.as_ref()), code);
     match outcome {
         Ok(fields) => ([(header::CACHE_CONTROL, "no-store")], Json(fields)).into_response(),
         Err(denied) => denied.into_response(),
     }
 }
 
-/// Whom the line in the log speaks of: who was named, and who that is.
-fn about<'a>(named: Option<&'a Whose>, found: Option<&'a (AppId, OpenId)>) -> About<'a> {
-    let (sid, user) = match named {
-        Some(Whose::Session(sid)) => (Some(*sid), None),
-        Some(Whose::User { app, openid }) => (None, Some((app, openid))),
-        None => (None, None),
-    };
-    let user = user.or(found.map(|(app, openid)| (app, openid)));
-    About { sid, app: user.map(|user| user.0), openid: user.map(|user| user.1.as_str()), ..About::default() }
-}
-
 async fn read(body: Body) -> Result<Asked, Denied> {
     let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
-    let bytes = read.map_err(|_| Denied::BodyTimeout)?.map_err(|_| Denied::BodyTooLarge)?;
+    let bytes = read.map_err(|_| Denied::BodyTimeout)?.map_err(|error| match was_cut_off(&error) {
+        true => Denied::BadBody("the body ended too early"),
+        false => Denied::BodyTooLarge,
+    })?;
     // What serde says would repeat parts of the body.
     serde_json::from_slice(&bytes).map_err(|_| Denied::BadBody(FIELDS))
+}
+
+/// Whether the connection failed, and not the limit.
+fn was_cut_off(error: &axum::Error) -> bool {
+    successors(error.source(), |&cause| cause.source()).any(|cause| cause.is::<hyper::Error>())
 }
 
 const FIELDS: &str =

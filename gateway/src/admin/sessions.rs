@@ -7,7 +7,7 @@ use auth_core::login::EndError;
 use auth_core::session::{LoginSession, StoreError};
 use auth_core::{AppId, OpenId, Sid, UnionId};
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -41,98 +41,102 @@ pub(super) struct Asked {
 
 type Answer = Result<Response, Refusal>;
 type Asking = Result<Query<Asked>, QueryRejection>;
+type Named = Result<Path<String>, PathRejection>;
 type Client = ConnectInfo<SocketAddr>;
 
 /// `GET /sessions`: those of one user, the newest first.
-pub(super) async fn list(
-    State(state): State<AdminState>,
-    ConnectInfo(from): Client,
-    asked: Asking,
-) -> Answer {
-    let snapshot = state.live.snapshot();
-    let asked = asked.map_err(|_| Refusal::BadQuery)?.0;
-    let (whose, limit) = (Whose::of(&asked, &snapshot)?, asked.limit.unwrap_or(LISTED));
-    if !(1..=LISTED_MAX).contains(&limit) {
-        return Err(Refusal::BadQuery);
-    }
-    let (store, now) = (&snapshot.lasting.store, snapshot.lasting.clock.unix_secs());
-    // One more tells whether these are all.
-    let found = match &whose {
-        Whose::User(app, openid) => store.of_user(app, openid, now, limit + 1).await,
-        Whose::Union(unionid) => store.of_unionid(unionid, now, limit + 1).await,
-    };
-    let found = found.map_err(unread);
-    let listed = found.as_ref().ok().map(|found| found.len().min(limit));
-    whose.note(from, "sessions.list", listed, found.as_ref().err());
-    let found = found?;
-    let full = asked.full.unwrap_or(false);
-    let shown: Vec<_> =
-        found.iter().take(limit).map(|session| shown(session, Some(&whose), full, &snapshot)).collect();
-    Ok(private(&json!({ "sessions": shown, "more": found.len() > limit })))
+pub(super) async fn list(State(state): State<AdminState>, from: Client, asked: Asking) -> Answer {
+    noted(from, "sessions.list", async |about| {
+        let snapshot = state.live.snapshot();
+        let asked = asked.map_err(|_| Refusal::BadQuery)?.0;
+        let (whose, limit) = (Whose::of(&asked, &snapshot)?, asked.limit.unwrap_or(LISTED));
+        whose.tell(about);
+        if !(1..=LISTED_MAX).contains(&limit) {
+            return Err(Refusal::BadQuery);
+        }
+        let (store, now) = (&snapshot.lasting.store, snapshot.lasting.clock.unix_secs());
+        // One more tells whether these are all.
+        let found = match &whose {
+            Whose::User(app, openid) => store.of_user(app, openid, now, limit + 1).await,
+            Whose::Union(unionid) => store.of_unionid(unionid, now, limit + 1).await,
+        };
+        let found = found.map_err(unread)?;
+        about.sessions = Some(found.len().min(limit));
+        let full = asked.full.unwrap_or(false);
+        let shown: Vec<_> =
+            found.iter().take(limit).map(|session| shown(session, Some(&whose), full, &snapshot)).collect();
+        Ok(private(&json!({ "sessions": shown, "more": found.len() > limit })))
+    })
+    .await
 }
 
 /// `GET /sessions/{sid}`.
 pub(super) async fn show(
     State(state): State<AdminState>,
-    ConnectInfo(from): Client,
-    Path(sid): Path<String>,
+    from: Client,
+    named: Named,
     asked: Asking,
 ) -> Answer {
-    let snapshot = state.live.snapshot();
-    let full = just_full(asked)?;
-    let sid = Sid::parse(&sid).map_err(|_| Refusal::BadSid)?;
-    let found = snapshot.lasting.store.get(sid, snapshot.lasting.clock.unix_secs()).await;
-    let found = found.map_err(unread).and_then(|found| found.ok_or(Refusal::SessionUnknown));
-    let session = found.as_ref().ok();
-    let about = About {
-        sid: Some(sid),
-        app: session.map(|session| &session.app),
-        openid: session.map(|session| session.openid.as_str()),
-        ..About::default()
-    };
-    audit::note(operator(from), "sessions.show", &about, outcome(found.as_ref().err()));
-    found.map(|session| private(&shown(&session, None, full, &snapshot)))
+    noted(from, "sessions.show", async |about| {
+        let snapshot = state.live.snapshot();
+        let full = just_full(asked)?;
+        let sid = *about.sid.insert(sid(&named)?);
+        let found = snapshot.lasting.store.get(sid, snapshot.lasting.clock.unix_secs()).await;
+        let session = found.map_err(unread)?.ok_or(Refusal::SessionUnknown)?;
+        (about.app, about.openid) = (Some(session.app.clone()), Some(session.openid.clone()));
+        Ok(private(&shown(&session, None, full, &snapshot)))
+    })
+    .await
 }
 
 /// `DELETE /sessions/{sid}`: one that the store does not know, too, for a token of it may be out.
 pub(super) async fn end(
     State(state): State<AdminState>,
-    ConnectInfo(from): Client,
-    Path(sid): Path<String>,
+    from: Client,
+    named: Named,
     asked: Asking,
 ) -> Answer {
-    let Ok(Query(Asked { app: None, openid: None, unionid: None, limit: None, full: None })) = asked else {
-        return Err(Refusal::BadQuery);
-    };
-    let sid = Sid::parse(&sid).map_err(|_| Refusal::BadSid)?;
-    let ended = state.live.snapshot().login.end_session(sid).await.map_err(unkept);
-    let about = About { sid: Some(sid), sessions: ended.as_ref().ok().copied(), ..About::default() };
-    audit::note(operator(from), "sessions.end", &about, outcome(ended.as_ref().err()));
-    ended.map(|ended| private(&json!({ "ended": ended })))
+    noted(from, "sessions.end", async |about| {
+        let Ok(Query(Asked { app: None, openid: None, unionid: None, limit: None, full: None })) = asked
+        else {
+            return Err(Refusal::BadQuery);
+        };
+        let sid = *about.sid.insert(sid(&named)?);
+        ended(about, state.live.snapshot().login.end_session(sid).await.map_err(unkept)?)
+    })
+    .await
 }
 
 /// `DELETE /sessions`: all of one user.
-pub(super) async fn end_all(
-    State(state): State<AdminState>,
-    ConnectInfo(from): Client,
-    asked: Asking,
+pub(super) async fn end_all(State(state): State<AdminState>, from: Client, asked: Asking) -> Answer {
+    noted(from, "sessions.end_all", async |about| {
+        let snapshot = state.live.snapshot();
+        let asked = asked.map_err(|_| Refusal::BadQuery)?.0;
+        let whose = Whose::of(&asked, &snapshot)?;
+        whose.tell(about);
+        if asked.limit.is_some() || asked.full.is_some() {
+            return Err(Refusal::BadQuery);
+        }
+        let sessions = match &whose {
+            Whose::User(app, openid) => snapshot.login.end_user(app, openid).await,
+            Whose::Union(unionid) => snapshot.login.end_unionid(unionid).await,
+        };
+        let sessions = sessions.map_err(|error| match error {
+            EndError::Unread(error) => unread(error),
+            EndError::Unkept(error) => unkept(error),
+        });
+        ended(about, sessions?)
+    })
+    .await
+}
+
+/// Does it, with its line in the log.
+async fn noted(
+    ConnectInfo(address): Client,
+    action: &'static str,
+    work: impl AsyncFnOnce(&mut About) -> Answer,
 ) -> Answer {
-    let snapshot = state.live.snapshot();
-    let asked = asked.map_err(|_| Refusal::BadQuery)?.0;
-    let whose = Whose::of(&asked, &snapshot)?;
-    if asked.limit.is_some() || asked.full.is_some() {
-        return Err(Refusal::BadQuery);
-    }
-    let ended = match &whose {
-        Whose::User(app, openid) => snapshot.login.end_user(app, openid).await,
-        Whose::Union(unionid) => snapshot.login.end_unionid(unionid).await,
-    };
-    let ended = ended.map_err(|error| match error {
-        EndError::Unread(error) => unread(error),
-        EndError::Unkept(error) => unkept(error),
-    });
-    whose.note(from, "sessions.end_all", ended.as_ref().ok().copied(), ended.as_ref().err());
-    ended.map(|ended| private(&json!({ "ended": ended })))
+    audit::noted(By { name: "operator", address }, action, |refusal: &Refusal| refusal.code(), work).await
 }
 
 /// The user whose sessions are meant.
@@ -156,20 +160,14 @@ impl Whose {
         }
     }
 
-    fn note(
-        &self,
-        from: SocketAddr,
-        action: &'static str,
-        sessions: Option<usize>,
-        refusal: Option<&Refusal>,
-    ) {
-        let about = match self {
+    /// For the line in the log.
+    fn tell(&self, about: &mut About) {
+        match self {
             Self::User(app, openid) => {
-                About { app: Some(app), openid: Some(openid.as_str()), sessions, ..About::default() }
+                (about.app, about.openid) = (Some(app.clone()), Some(openid.clone()));
             }
-            Self::Union(unionid) => About { unionid: Some(unionid.as_str()), sessions, ..About::default() },
-        };
-        audit::note(operator(from), action, &about, outcome(refusal));
+            Self::Union(unionid) => about.unionid = Some(unionid.clone()),
+        }
     }
 }
 
@@ -222,12 +220,15 @@ fn private(body: &Value) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
-fn operator(address: SocketAddr) -> By<'static> {
-    By { name: "operator", address }
+fn ended(about: &mut About, sessions: usize) -> Answer {
+    about.sessions = Some(sessions);
+    Ok(private(&json!({ "ended": sessions })))
 }
 
-fn outcome(refusal: Option<&Refusal>) -> &'static str {
-    refusal.map_or("ok", |refusal| refusal.code())
+fn sid(named: &Named) -> Result<Sid, Refusal> {
+    // A path that is no text after decoding is no id either.
+    let Path(sid) = named.as_ref().map_err(|_| Refusal::BadSid)?;
+    Sid::parse(sid).map_err(|_| Refusal::BadSid)
 }
 
 fn unread(error: StoreError) -> Refusal {
