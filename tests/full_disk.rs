@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Config, Gateway, Recorder, SHOP, gateway, run};
+use crate::harness::{Config, Gateway, PATIENCE, Recorder, SHOP, gateway, run};
 use crate::sessions::limit_files;
 
 /// Logins until one is refused: the file may have some pages to spare.
@@ -25,9 +26,19 @@ async fn on(path: &Path, launcher: &[&str]) -> (Gateway, Recorder) {
     (gateway, recorder)
 }
 
-async fn readiness(gateway: &Gateway) -> (u16, Value) {
-    let answer = gateway.client.get(gateway.admin_url("/readyz")).send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
+/// Waits until readiness names these parts in trouble; it is ready all the while.
+async fn until_degraded(gateway: &Gateway, parts: &Value) {
+    let began = Instant::now();
+    loop {
+        let answer = gateway.client.get(gateway.admin_url("/readyz")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let ready: Value = answer.json().await.unwrap();
+        if ready["degraded"] == *parts {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{ready}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// From when `fill` has filled the disk until `clear` makes room again; with the token of a login before and of one after.
@@ -49,15 +60,13 @@ async fn fills_up(gateway: &Gateway, fill: impl Fn(), clear: impl Fn()) -> [Stri
     assert_eq!(gateway.login(body.clone()).await.0, 503, "again");
     assert_eq!(gateway.get_as(&alice, "/api/x").await.status(), 200, "a token that is out is good");
     // It has requests to serve still.
-    let (status, ready) = readiness(gateway).await;
-    assert_eq!((status, &ready["degraded"]), (200, &json!(["store"])), "{ready}");
+    until_degraded(gateway, &json!(["store"])).await;
     gateway.process.wait_for_log("the session store could not write").await;
 
     clear();
     let (status, answer) = gateway.login(body).await;
     assert_eq!(status, 200, "the code of a login that found no room is not lost: {answer}");
-    let (_, ready) = readiness(gateway).await;
-    assert_eq!(ready["degraded"], json!([]), "{ready}");
+    until_degraded(gateway, &json!([])).await;
     let bob = answer["token"].as_str().unwrap().to_owned();
     for token in [&alice, &bob] {
         let session: Value = gateway.get_as(token, "/session").await.json().await.unwrap();

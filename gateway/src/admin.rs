@@ -8,6 +8,7 @@ mod refusal;
 mod web_pages;
 mod audit;
 mod health;
+pub(crate) mod store_health;
 mod metrics;
 mod sessions;
 pub(crate) mod services;
@@ -28,6 +29,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::live::Live;
+use store_health::StoreHealth;
 
 /// The private listener, as a service of the server.
 pub(crate) struct Admin {
@@ -41,6 +43,7 @@ pub(crate) struct AdminState {
     pub(crate) live: Live,
     pub(crate) registry: Arc<Registry>,
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) store: Arc<StoreHealth>,
     /// Whether only this machine can reach it.
     pub(crate) on_loopback: bool,
 }

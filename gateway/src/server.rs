@@ -22,6 +22,7 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use prometheus_client::registry::Registry;
 
+use crate::admin::store_health::StoreHealth;
 use crate::admin::{self, Admin, AdminState};
 use crate::config::{self, Checked, Fingerprint};
 use crate::connection::{Admission, Certificates, Connections, Limits, Patience, Transport, Unstalled};
@@ -97,6 +98,7 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
         live: live.clone(),
         registry: Arc::new(registry),
         draining: Arc::clone(&draining),
+        store: StoreHealth::of(Arc::clone(&lasting.store)),
         on_loopback: admin_on_loopback,
     };
     server.add_service(background_service("admin", Admin { listener: admin_listener, state }));

@@ -1,12 +1,13 @@
 //! Redis is away: nobody is logged out, nobody is kept waiting, and everybody who should know is told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Load, QUIET};
-use crate::harness::Nodes;
+use crate::harness::gateway::ROUTES;
 use crate::harness::redis::{DEADLINE, PACE, Server};
+use crate::harness::{Config, Gateway, Nodes, Recorder};
 
 /// Trouble shows soon.
 const SOON: &str = "redis_reread = \"1s\"\nredis_stale_after = \"2s\"\n";
@@ -31,6 +32,21 @@ async fn until_all_say(nodes: &Nodes, token: &str, path: &str, status: u16, reas
     }
 }
 
+/// Waits until every node says that nothing is in trouble.
+async fn until_all_well(nodes: &Nodes) {
+    let (began, well) = (Instant::now(), json!({ "ready": true, "failing": [], "degraded": [] }));
+    for node in 0..nodes.all.len() {
+        loop {
+            let readiness = nodes.readiness(node).await;
+            if readiness == (200, well.clone()) {
+                break;
+            }
+            assert!(began.elapsed() < DEADLINE, "{readiness:?}");
+            tokio::time::sleep(PACE).await;
+        }
+    }
+}
+
 /// What the metrics say of the store: whether it takes logins, and how long ago it was read.
 async fn of_the_store(nodes: &Nodes, node: usize) -> (u64, u64) {
     let metrics = nodes.all[node].metrics().await;
@@ -49,10 +65,9 @@ async fn redis_goes_and_comes_back_and_nobody_who_is_in_notices() {
     assert_eq!(nodes.log_out(0, &bob).await.0, 204);
     nodes.all_refuse(&bob).await;
     let load = Load::start(&nodes, std::slice::from_ref(&alice));
-    let well = (200, json!({ "ready": true, "failing": [], "degraded": [] }));
     for gone in ["dead", "standing still"] {
         until_all_say(&nodes, &alice, "/strict/x", 200, "").await;
-        assert_eq!(nodes.readiness(0).await, well, "{gone}");
+        until_all_well(&nodes).await;
         match gone {
             "dead" => redis.kill(),
             _ => redis.signal("-STOP"),
@@ -77,12 +92,8 @@ async fn redis_goes_and_comes_back_and_nobody_who_is_in_notices() {
             _ => redis.signal("-CONT"),
         }
         until_all_say(&nodes, &alice, "/strict/x", 200, "").await;
-        let began = Instant::now();
+        until_all_well(&nodes).await;
         for node in 0..3 {
-            while nodes.readiness(node).await != well {
-                assert!(began.elapsed() < DEADLINE, "{gone}: {:?}", nodes.readiness(node).await);
-                tokio::time::sleep(PACE).await;
-            }
             assert_eq!(of_the_store(&nodes, node).await.0, 1, "{gone}");
         }
         // The codes were left unspent.
@@ -134,4 +145,44 @@ async fn a_node_that_starts_without_redis_comes_up_and_says_what_it_cannot_know(
     nodes.all_refuse(&bob).await;
     until_all_say(&nodes, &alice, "/strict/x", 200, "").await;
     assert_eq!(nodes.log_in_with(1, &nodes.code("carol").await).await.0, 200);
+}
+
+#[tokio::test]
+async fn readiness_waits_for_no_redis_that_hangs_and_logs_it_once() {
+    let (redis, recorder) = (Server::start(&LASTING), Recorder::start().await);
+    let patient = "redis_command_timeout = \"10s\"\nredis_stale_after = \"60s\"\n";
+    let store = format!("[store]\nredis = {{ env = \"REDIS_URL\" }}\n{patient}");
+    let config = Config::new(recorder.port, ROUTES).with_head(&store);
+    let gateway = Gateway::start(config.with_variable("REDIS_URL", redis.url())).await;
+    let ask = async |path: &str| {
+        let asked = gateway.client.get(gateway.admin_url(path)).timeout(Duration::from_secs(8)).send();
+        asked.await.expect("it answers before Redis has").text().await.unwrap()
+    };
+    let until = async |degraded: Value| {
+        let (began, mut asked) = (Instant::now(), 0);
+        loop {
+            let ready: Value = serde_json::from_str(&ask("/readyz").await).unwrap();
+            assert_eq!(ready["ready"], true, "{ready}");
+            asked += 1;
+            if ready["degraded"] == degraded {
+                return asked;
+            }
+            assert!(began.elapsed() < DEADLINE, "{ready}");
+            tokio::time::sleep(PACE).await;
+        }
+    };
+    let logged = |line: &str| gateway.process.log().matches(line).count();
+    redis.signal("-STOP");
+    until(json!(["store"])).await;
+    let trouble = "the session store is in trouble";
+    gateway.process.wait_for_log(trouble).await;
+    let told = logged(trouble);
+    for _ in 0..20 {
+        assert_eq!(until(json!(["store"])).await, 1, "each answer says it");
+        assert!(ask("/metrics").await.contains("wxgate_store_ready 0\n"));
+    }
+    assert_eq!(logged(trouble), told, "the log says it once");
+    redis.signal("-CONT");
+    until(json!([])).await;
+    gateway.process.wait_for_log("the session store takes logins again").await;
 }

@@ -35,8 +35,7 @@ impl AdminState {
         if self.draining.load(Ordering::Relaxed) {
             health.failing.push("draining");
         }
-        if let Err(error) = snapshot.lasting.store.check().await {
-            tracing::warn!(%error, "the session store is not ready");
+        if !self.store.is_well().await {
             health.degraded.push("store");
         }
         if !revocations.were_read() {
