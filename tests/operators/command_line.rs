@@ -83,7 +83,7 @@ async fn it_says_what_is_wrong_and_what_to_do() {
     let list = ["list", "--app", "shop", "--openid", "oNobody"];
     let folder = gateway.folder.path();
     write_key_file(&folder.join("other-token"), "Zx9Yw8Vu7Ts6Rq5Po4Nm3Lk2Ji1Hg0FeDcBaMnOp");
-    let admin = gateway.admin_url("");
+    let (admin, with_path) = (gateway.admin_url(""), gateway.admin_url("/sessions"));
     let config = std::fs::read_to_string(gateway.config_path()).unwrap();
     let nowhere = format!("http://127.0.0.1:{}", free_port());
     let without = config.replace("token = { file = \"admin-token\" }", "");
@@ -100,7 +100,8 @@ async fn it_says_what_is_wrong_and_what_to_do() {
         (vec!["--config", "wxgate.toml", "--token-file", "other-token"], 1, "does not know this credential"),
         (vec!["--config", "wxgate.toml", "--token-file", "gone"], 1, "gone cannot be read"),
         (vec!["--config", "wxgate.toml", "--admin", &nowhere], 1, "no gateway answers at"),
-        (vec!["--config", "wxgate.toml", "--admin", "nonsense"], 2, "--admin"),
+        (vec!["--config", "wxgate.toml", "--admin", "localhost:9090"], 2, "such as http://10.0.0.5:9090"),
+        (vec!["--config", "wxgate.toml", "--admin", &with_path], 2, "such as http://10.0.0.5:9090"),
         (vec!["--config", "without.toml"], 1, "without.toml has no admin.token"),
         (vec!["--config", "unreadable.toml"], 78, "admin.token: cannot read"),
         (vec!["--config", "gone.toml"], 78, "gone.toml"),

@@ -88,7 +88,7 @@ struct How {
     #[arg(long)]
     json: bool,
     /// Where the private listener is, such as http://10.0.0.5:9090; else the config says
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = listener::address)]
     admin: Option<reqwest::Url>,
     /// The file with the operator's credential; else the variable WXGATE_ADMIN_TOKEN, or `admin.token` of the config
     #[arg(long, value_name = "FILE")]

@@ -98,6 +98,21 @@ impl Listener {
     }
 }
 
+/// What may stand for the place of the listener: what is more than that would be left out in silence.
+pub(super) fn address(text: &str) -> Result<Url, &'static str> {
+    let (scheme, _) = text.split_once("://").unwrap_or_default();
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err("it begins with http:// or https://, such as http://10.0.0.5:9090");
+    }
+    let url =
+        Url::parse(text).map_err(|_| "not a scheme, a host and a port, such as http://10.0.0.5:9090")?;
+    let user = !url.username().is_empty() || url.password().is_some();
+    if user || url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("a scheme, a host and a port are all, such as http://10.0.0.5:9090");
+    }
+    Ok(url)
+}
+
 /// An address that stands for all of them is not one to connect to.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
@@ -124,6 +139,33 @@ fn refused(body: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_place_of_a_listener_is_a_scheme_a_host_and_a_port() {
+        for good in
+            ["http://10.0.0.5:9090", "http://localhost:9090/", "https://[::1]:1", "HTTP://gateway.internal"]
+        {
+            assert!(address(good).is_ok(), "{good}");
+        }
+        for wrong in [
+            "",
+            "nonsense",
+            "localhost:9090",
+            "127.0.0.1:9090",
+            "http:localhost:9090",
+            "unix:///run/wxgate",
+            "http://",
+            "http://localhost:x",
+            "http://localhost:9090/sessions",
+            "http://localhost:9090/?app=shop",
+            "http://localhost:9090?",
+            "http://localhost:9090/#x",
+            "http://me@localhost:9090",
+            "http://:secret@localhost:9090",
+        ] {
+            assert!(address(wrong).is_err_and(|why| why.contains("http://10.0.0.5:9090")), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_listens_everywhere_is_reached_on_this_machine() {
