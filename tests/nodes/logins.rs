@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::Nodes;
 use crate::harness::redis::{Cluster, Server, Watched};
 use crate::harness::tokens::sid;
+use crate::harness::{Nodes, SHOP};
 
 /// The session that the code makes on a node.
 async fn session_of(nodes: &Nodes, node: usize, code: &str) -> String {
@@ -56,4 +56,28 @@ async fn on_a_redis_that_sentinels_watch() {
 #[tokio::test]
 async fn on_a_cluster() {
     one_code_makes_one_session(&Cluster::start().url()).await;
+}
+
+#[tokio::test]
+async fn a_code_that_another_node_is_at_is_not_counted_as_wechats_fault() {
+    let redis = Server::start(&[]);
+    let mut nodes =
+        Nodes::start(&redis.url(), "[wechat]\nconnect_timeout = \"500ms\"\ntimeout = \"3s\"\n").await;
+    let code = nodes.code("alice").await;
+    let before = nodes.all[0].simulator.exchanges().await;
+    nodes.all[0].simulator.fault(json!({ "kind": "slow", "after_ms": 600_000 })).await;
+    let body = json!({ "code": code, "appid": SHOP.appid });
+    let hung = tokio::spawn(nodes.all[0].post("/login").json(&body).send());
+    while nodes.all[0].simulator.exchanges().await == before {
+        tokio::task::yield_now().await;
+    }
+    // It can tell nobody what came of the code.
+    nodes.all[0].process.signal("KILL");
+    nodes.all[0].process.end().await;
+    assert!(hung.await.unwrap().is_err());
+    let (status, answer) = nodes.log_in_with(1, &code).await;
+    assert_eq!((status, &answer["error"]), (503, &json!("wechat_busy")), "{answer}");
+    let metrics = nodes.all[1].metrics().await;
+    let line = "wxgate_logins_total{app=\"shop\",result=\"elsewhere\",errcode=\"\"} 1";
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
 }

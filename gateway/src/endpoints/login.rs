@@ -92,7 +92,7 @@ fn count(snapshot: &Snapshot, app: &App, login: &Result<Arc<Login>, LoginError>)
         Ok(_) => ("ok", None),
         Err(LoginError::Wechat(error)) => (error.kind(), error.errcode().map(|code| label(error, code))),
         Err(LoginError::CodeUsed) => ("code_used", None),
-        Err(LoginError::AtAnotherNode) => ("busy", None),
+        Err(LoginError::AtAnotherNode) => ("elsewhere", None),
         Err(LoginError::Store(_)) => ("store", None),
     };
     snapshot.lasting.metrics.login(&app.name, result, errcode.unwrap_or_default());
