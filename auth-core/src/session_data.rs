@@ -171,11 +171,13 @@ impl UserKeys {
         &self.openid
     }
 
-    /// Opens data that the user's client got from WeChat. Where it says who the user is, it is this one.
+    /// Opens data that the user's client got from WeChat. Where it says who the user is, it is this one; a `unionId` that
+    /// WeChat did not tell at a login is taken out of it. Whatever else is in it may be missing or changed, by the user: see
+    /// [`open_data`].
     pub fn open(&self, sealed: Sealed<'_>) -> Result<OpenData, OpenError> {
         for key in self.all() {
             match open_data::decrypt(&self.app, key, sealed) {
-                Ok(data) if self.is_theirs(&data.json) => return Ok(data),
+                Ok(data) if self.is_theirs(&data.json) => return Ok(self.without_claims(data)),
                 Ok(_) => return Err(OpenError::AnotherUser),
                 Err(
                     error @ (OpenDataError::BadIv
@@ -216,13 +218,18 @@ impl UserKeys {
     /// Whether nothing in the data names another user. A client can change what comes first in it, and that is the `openId`.
     fn is_theirs(&self, data: &Value) -> bool {
         let is = |name: &str, right: Option<&str>| match (data.get(name), right) {
-            (None, _) => true,
-            // WeChat had not told at the login.
-            (Some(Value::String(_)), None) => true,
+            (None, _) | (_, None) => true,
             (Some(given), Some(right)) => given.as_str() == Some(right),
-            (Some(_), None) => false,
         };
         is("openId", Some(self.openid.as_str())) && is("unionId", self.unionid.as_ref().map(UnionId::as_str))
+    }
+
+    /// Without a `unionId` that nothing can be compared with: a client can write any in, and be anybody across apps.
+    fn without_claims(&self, mut data: OpenData) -> OpenData {
+        if let (None, Some(members)) = (&self.unionid, data.json.as_object_mut()) {
+            members.remove("unionId");
+        }
+        data
     }
 }
 

@@ -209,6 +209,40 @@ async fn an_openid_that_a_client_changed_is_refused() {
     assert_eq!(keys.open(changed).unwrap_err(), OpenError::AnotherUser);
 }
 
+/// Data whose user has a nickname that ends with most of a unionid: the client cuts off all that comes before that, and
+/// chooses the iv so that a member begins there. `encryptedData` and `iv`.
+fn with_a_unionid_written_in() -> (String, String) {
+    const BLOCK: usize = 16;
+    let (known, wanted) = (*b"0123456789abcdef", *br#"{"unionId":"ocMv"#);
+    let before = format!(r#"{{"openId":"{OPENID}","nickName":""#);
+    let fill = "x".repeat(before.len().next_multiple_of(BLOCK) - before.len());
+    let cut = before.len() + fill.len();
+    let known_text = std::str::from_utf8(&known).unwrap();
+    let after = format!(r#"os6NjeKLIBqg5Mr9QjxrP1FX","watermark":{{"timestamp":{NOW},"appid":"{APPID}"}}}}"#);
+    let key = SessionKey::new(KEY.to_owned()).unwrap();
+    let plain = format!("{before}{fill}{known_text}{after}");
+    let sealed = open_data::encrypt(&key, [7; BLOCK], plain.as_bytes()).unwrap();
+    let sealed = STANDARD.decode(sealed).unwrap();
+    let iv: Vec<_> = (0..BLOCK).map(|n| sealed[cut - BLOCK + n] ^ known[n] ^ wanted[n]).collect();
+    (STANDARD.encode(&sealed[cut..]), STANDARD.encode(iv))
+}
+
+#[tokio::test]
+async fn a_unionid_that_no_login_told_is_not_passed_on() {
+    let (encrypted_data, iv) = with_a_unionid_written_in();
+    let written_in = Sealed { encrypted_data: &encrypted_data, iv: &iv };
+    let told = session(1, 10, Some(KEY));
+    let untold = LoginSession { unionid: None, ..told.clone() };
+    let keys = world().with([untold]).await.keys().await;
+    let data = keys.open(written_in).unwrap();
+    assert_eq!(data.json, json!({ "watermark": { "appid": APPID, "timestamp": NOW } }));
+    let data = keys.open(example()).unwrap();
+    assert_eq!((&data.json["openId"], data.json.get("unionId")), (&json!(OPENID), None));
+    let keys = world().with([told]).await.keys().await;
+    assert_eq!(keys.open(written_in).unwrap_err(), OpenError::AnotherUser);
+    assert_eq!(keys.open(example()).unwrap().json["unionId"], UNIONID);
+}
+
 #[tokio::test]
 async fn nothing_is_said_about_a_user_of_an_app_that_may_not_be_asked_about() {
     let world = world().with([session(1, 10, Some(KEY))]).await;

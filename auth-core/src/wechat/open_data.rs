@@ -2,10 +2,11 @@
 //!
 //! AES-128-CBC with PKCS#7 padding over JSON, which names the app and the moment in a `watermark`.
 //!
-//! **Nothing in it says who the user is.** The seal has no authentication code and the client chooses the iv, so a client
-//! can change the first 16 bytes of what comes out at will, and in a user's profile those hold the beginning of the
-//! `openId`. Who the user is says [`CodeExchange`](super::CodeExchange) alone; an `openId` in here is to be compared with
-//! that one, never believed.
+//! **Nothing in it says who the user is**, nor anything else that the user would gain by changing. The seal has no
+//! authentication code and the client chooses the iv. So a client can cut off blocks of 16 bytes in front, and the `openId`
+//! with them, choose the 16 bytes that then come first, and change a later block if the one before may become garbage. Where
+//! text of the user's own, such as a nickname, stands in the data, that is enough to write members of any kind. Who the user
+//! is says [`CodeExchange`](super::CodeExchange) alone; an `openId` in here is to be compared with that one, never believed.
 //!
 //! An endpoint that opens data for clients gives one and the same answer to [`NotDecryptable`](OpenDataError::NotDecryptable),
 //! [`NotJson`](OpenDataError::NotJson) and [`WrongApp`](OpenDataError::WrongApp): told apart, they let somebody who asks
