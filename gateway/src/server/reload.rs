@@ -150,10 +150,13 @@ impl Reload {
     async fn look(&self, asked: bool) {
         let (path, before) = (self.path.clone(), self.read().clone());
         let look = move || {
-            let changed = !before.is_current();
-            (changed || asked).then(|| (changed, config::load_noting(&path)))
+            (asked || !before.is_current()).then(|| {
+                let (loaded, fingerprint) = config::load_noting(&path);
+                // By what was loaded: the files may have changed since they were looked at.
+                (fingerprint != before, loaded, fingerprint)
+            })
         };
-        let Ok(Some((changed, (loaded, fingerprint)))) = tokio::task::spawn_blocking(look).await else {
+        let Ok(Some((changed, loaded, fingerprint))) = tokio::task::spawn_blocking(look).await else {
             return;
         };
         if !asked && !settled(fingerprint.clone()).await {
