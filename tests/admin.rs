@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::harness::{Gateway, PATIENCE, SHOP, exchange};
+use crate::harness::gateway::{ADMIN_TOKEN, ROUTES};
+use crate::harness::{Config, Gateway, PATIENCE, Recorder, SHOP, exchange};
 
 #[tokio::test]
 async fn health_and_metrics_are_on_the_private_listener_alone() {
@@ -32,6 +33,32 @@ async fn a_web_page_cannot_reach_it() {
     ] {
         let answer = exchange(gateway.admin_port, format!("GET /metrics HTTP/1.1\r\n{lines}\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{lines}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_it_does_not_have_is_refused_in_its_usual_form() {
+    let recorder = Recorder::start().await;
+    let gateway = Gateway::start(Config::new(recorder.port, ROUTES).with_operator()).await;
+    for (method, path, status, code, allow) in [
+        ("GET", "/nowhere", 404, "not_found", None),
+        ("POST", "/", 404, "not_found", None),
+        ("DELETE", "/readyz", 405, "method_not_allowed", Some("GET,HEAD")),
+        ("POST", "/metrics", 405, "method_not_allowed", Some("GET,HEAD")),
+        ("POST", "/sessions", 405, "method_not_allowed", Some("GET,HEAD,DELETE")),
+        ("PUT", "/sessions/AAAAAAAAAAAAAAAAAAAAAA", 405, "method_not_allowed", Some("GET,HEAD,DELETE")),
+        ("GET", "/session-data/sign", 405, "method_not_allowed", Some("POST")),
+    ] {
+        let request = gateway.client.request(method.parse().unwrap(), gateway.admin_url(path));
+        let answer = request.bearer_auth(ADMIN_TOKEN).send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(
+            (answer.status().as_u16(), header("x-wxgate-error").as_deref(), header("allow").as_deref()),
+            (status, Some(code), allow),
+            "{method} {path}"
+        );
+        let said: Value = answer.json().await.unwrap();
+        assert!(said["error"] == code && said["message"].is_string(), "{method} {path}: {said}");
     }
 }
 

@@ -20,7 +20,6 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use pingora::server::ShutdownWatch;
@@ -29,6 +28,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
 use crate::live::Live;
+use refusal::Refusal;
 use store_health::StoreHealth;
 
 /// The private listener, as a service of the server.
@@ -66,12 +66,14 @@ impl BackgroundService for Admin {
 fn router(state: &AdminState) -> Router {
     let operators = || from_fn_with_state(state.clone(), credential::operators_only);
     let health = Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(health::ready));
-    let rest =
-        Router::new().route("/metrics", get(metrics::metrics)).fallback(async || StatusCode::NOT_FOUND);
+    let health = health.method_not_allowed_fallback(method_not_allowed);
+    let rest = Router::new().route("/metrics", get(metrics::metrics)).fallback(async || Refusal::NotFound);
+    let rest = rest.method_not_allowed_fallback(method_not_allowed);
     let rest = if state.on_loopback { rest } else { rest.layer(operators()) };
     let sessions = Router::new()
         .route("/sessions", get(sessions::list).delete(sessions::end_all))
         .route("/sessions/{sid}", get(sessions::show).delete(sessions::end))
+        .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn(audit::to_the_end))
         .route_layer(operators());
     let session_data = Router::new()
@@ -79,9 +81,15 @@ fn router(state: &AdminState) -> Router {
         .route("/session-data/verify", post(session_data::verify))
         .route("/session-data/sign", post(session_data::sign))
         .route("/session-data/check", post(session_data::check))
+        .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn(audit::to_the_end));
     let web_pages = from_fn_with_state(state.clone(), web_pages::refused);
     health.merge(sessions).merge(session_data).merge(rest).layer(web_pages).with_state(state.clone())
+}
+
+/// For each part of the router before its layers, so that what asks for a credential asks first.
+async fn method_not_allowed() -> Refusal {
+    Refusal::MethodNotAllowed
 }
 
 /// Takes the listener's port now, so that a taken one is a clear error before anything starts.

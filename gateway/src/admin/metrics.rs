@@ -1,10 +1,11 @@
 //! What is counted, for Prometheus.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
+use super::refusal::Refusal;
 
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
     let snapshot = state.live.snapshot();
@@ -27,6 +28,6 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
             ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
                 .into_response()
         }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => Refusal::Internal.into_response(),
     }
 }

@@ -8,6 +8,10 @@ use serde_json::json;
 /// Why a request to the private listener was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    /// No path of the private listener.
+    NotFound,
+    /// One of its paths, which takes other methods.
+    MethodNotAllowed,
     /// A browser may have sent it for a page.
     WebPage,
     /// The config names no credential for operators.
@@ -36,7 +40,8 @@ impl Refusal {
             Self::WebPage | Self::OperatorTokenNotSet => StatusCode::FORBIDDEN,
             Self::CredentialMissing | Self::CredentialWrong => StatusCode::UNAUTHORIZED,
             Self::BadQuery | Self::UnknownApp | Self::AppNotNamed | Self::BadSid => StatusCode::BAD_REQUEST,
-            Self::SessionUnknown => StatusCode::NOT_FOUND,
+            Self::SessionUnknown | Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::StoreUnavailable | Self::EndNotKept => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -45,6 +50,8 @@ impl Refusal {
     /// The stable name, for programs.
     pub(crate) const fn code(self) -> &'static str {
         match self {
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::WebPage => "web_page",
             Self::OperatorTokenNotSet => "admin_token_not_set",
             Self::CredentialMissing => "credential_missing",
@@ -63,6 +70,8 @@ impl Refusal {
     /// For a person. Constant text: nothing of the request or of a secret can be in it.
     const fn message(self) -> &'static str {
         match self {
+            Self::NotFound => "the private listener has no such path",
+            Self::MethodNotAllowed => "this path takes other methods: see Allow",
             Self::WebPage => "requests of web pages, and for hosts other than this one, are not answered",
             Self::OperatorTokenNotSet => "set admin.token in the config: without it nobody may do this",
             Self::CredentialMissing => "send the credential as Authorization: Bearer",
