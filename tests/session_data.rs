@@ -4,6 +4,8 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::harness::gateway::{ROUTES, write_key_file};
 use crate::harness::{App, Config, Gateway, MERCHANT, Recorder, SHOP, Simulator, exchange, secret};
@@ -512,4 +514,56 @@ async fn each_use_leaves_a_line_without_a_secret() {
     assert_eq!((&checked["appid"], &checked["outcome"]), (&json!(MERCHANT.appid), &json!("app_not_allowed")));
     assert_eq!((&guessed["by"], &guessed["outcome"]), (&json!("-"), &json!("credential_wrong")), "{guessed}");
     assert!(!gateway.process.log().contains("pay-for-it-all"), "what was signed is in the log");
+}
+
+/// The one line in the log about a use.
+async fn the_line(gateway: &Gateway) -> Value {
+    gateway.process.wait_for_log("wxgate::audit").await;
+    let log = gateway.process.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("wxgate::audit")).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    serde_json::from_str(lines[0]).unwrap()
+}
+
+#[tokio::test]
+async fn a_service_that_goes_away_in_the_middle_leaves_its_line() {
+    let recorder = Recorder::start().await;
+    let times = "[wechat]\nconnect_timeout = \"500ms\"\ntimeout = \"2s\"\n";
+    let gateway = Gateway::start(config(&recorder).with(times)).await;
+    let alice = log_in(&gateway, &SHOP, "alice").await;
+    let check = "/wxa/checksession";
+    gateway.simulator.fault(json!({ "kind": "slow", "after_ms": 600_000, "path": check })).await;
+    let body = alice.and(json!({})).to_string();
+    let mut connection = TcpStream::connect(("127.0.0.1", gateway.admin_port)).await.unwrap();
+    let head = format!(
+        "POST /session-data/check HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ORDER}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    while asked(&gateway, check).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    connection.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(String::from_utf8(answer).unwrap(), "", "the connection ended before WeChat said anything");
+    let line = the_line(&gateway).await;
+    assert_eq!((&line["by"], &line["outcome"]), (&json!("order"), &json!("wechat_timeout")), "{line}");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_told_as_too_large() {
+    let (gateway, _recorder) = start().await;
+    let mut connection = TcpStream::connect(("127.0.0.1", gateway.admin_port)).await.unwrap();
+    let head = format!(
+        "POST /session-data/sign HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ORDER}\r\n\
+         Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // Its body is waited for.
+    connection.read_exact(&mut [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()]).await.unwrap();
+    drop(connection);
+    let line = the_line(&gateway).await;
+    assert_eq!((&line["by"], &line["outcome"]), (&json!("order"), &json!("bad_body")), "{line}");
 }
