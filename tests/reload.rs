@@ -60,6 +60,8 @@ async fn a_wrong_file_changes_nothing_and_is_told_with_its_line() {
     })
     .await;
     assert!(gateway.process.log().contains("these need a restart: server.workers"));
+    // Asked again, it says so again.
+    change(&gateway, NOT_TAKEN, |text| text).await;
     assert_eq!(status(&gateway, "/added/x").await, 404);
     change(&gateway, IN_FORCE, |text| text.replace("workers = 3", "workers = 2")).await;
     assert_eq!(status(&gateway, "/added/x").await, 200);

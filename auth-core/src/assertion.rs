@@ -121,6 +121,7 @@ mod tests {
             session_ends_at: Some(NOW + 86_400),
             issued_at: NOW,
             expires_at: NOW + 7200,
+            signed_until: NOW + 7200,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Caller {
     pub issued_at: u64,
     /// When the token ends, in Unix seconds.
     pub expires_at: u64,
+    /// When it would end had sessions not been given a shorter life since, in Unix seconds: what stands in the token itself.
+    pub signed_until: u64,
 }
 
 impl Caller {

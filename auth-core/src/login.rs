@@ -223,6 +223,7 @@ impl Inner {
             session_ends_at: Some(session.expires_at),
             issued_at: session.logged_in_at,
             expires_at: session.logged_in_at + self.settings.token_ttl.as_secs(),
+            signed_until: session.logged_in_at + self.settings.token_ttl.as_secs(),
         }
     }
 

@@ -48,7 +48,12 @@ impl Renewal {
         let issued_at = caller.half_life();
         let life = self.token_ttl_secs.min(TOKEN_LIFE_SECS_MAX);
         let expires_at = issued_at.saturating_add(life).min(session_ends_at);
-        (expires_at > caller.expires_at).then(|| Caller { issued_at, expires_at, ..caller.clone() })
+        (expires_at > caller.expires_at).then(|| Caller {
+            issued_at,
+            expires_at,
+            signed_until: expires_at,
+            ..caller.clone()
+        })
     }
 }
 

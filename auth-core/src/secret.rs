@@ -129,6 +129,7 @@ mod tests {
             session_ends_at: Some(2),
             issued_at: 1,
             expires_at: 2,
+            signed_until: 2,
         };
         let token = mint(ring.signing(), "wxgate", &caller);
         let signature = token.expose().rsplit('.').next().unwrap().to_owned();

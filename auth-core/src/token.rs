@@ -76,7 +76,7 @@ pub(crate) fn mint(key: &Key, issuer: &str, caller: &Caller) -> LoginToken {
         sub: caller.openid.as_str(),
         aud: caller.app.as_str(),
         iat: caller.issued_at,
-        exp: caller.expires_at,
+        exp: caller.signed_until,
         auth_time: caller.logged_in_at,
         session_exp: caller.session_ends_at,
         sid: &caller.sid.to_string(),

@@ -190,10 +190,13 @@ impl<A: Send + Sync + 'static> Verifier<A> {
     }
 
     /// The same of a caller whom another verifier let pass, perhaps under another config: the key and the app of the token are
-    /// still taken, too.
+    /// still taken, too, and sessions still live that long.
     pub fn may_still_go_on(&self, verified: &Verified<A>) -> bool {
+        let Caller { app, logged_in_at, .. } = &verified.caller;
+        let now = self.clock.unix_secs().saturating_sub(self.policy.leeway_secs);
         verified.signed_by.is_some_and(|key| self.keys.has(key))
-            && self.policy.apps.contains(&verified.caller.app)
+            && self.policy.apps.contains(app)
+            && logged_in_at.is_none_or(|at| now < at.saturating_add(self.policy.session_lifetime_secs))
             && self.may_go_on(verified)
     }
 
@@ -267,6 +270,7 @@ impl<A: Send + Sync + 'static> Verifier<A> {
             session_ends_at,
             issued_at,
             expires_at: claims.exp.min(session_ends_at.unwrap_or(u64::MAX)),
+            signed_until: claims.exp,
         })
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// Port of the gateway
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Port of the private listener: health and metrics
+    /// Port of the private listener: health, metrics, sessions, session data
     #[arg(long, default_value_t = 9090)]
     admin_port: u16,
     /// Port of the WeChat simulator

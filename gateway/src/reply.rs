@@ -93,7 +93,9 @@ impl Denied {
             Self::UnsupportedMediaType => {
                 "send the login code as JSON, as a form, as plain text or in X-WX-Code"
             }
-            Self::BadCode(CodeError::Missing) => "the login code is missing or empty",
+            Self::BadCode(CodeError::Missing) => {
+                "the login code is missing or empty (JSON is sent with Content-Type: application/json)"
+            }
             Self::BadCode(CodeError::Malformed) => "this cannot be a code of wx.login",
             Self::BadCode(CodeError::Mock) => {
                 "the developer tools gave a mock code: open the project with an appid"

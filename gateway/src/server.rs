@@ -6,6 +6,7 @@ mod shutdown;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -61,8 +62,9 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
     let (workers, access_style) =
         (config.server.workers, config.log.access.then(|| Style::of(config.log.format)));
     let (delay, timeout) = (config.server.drain_delay, config.server.drain_timeout);
-    let admin_listener = admin::bind(config.admin.listen)
-        .with_context(|| format!("the private listener {} cannot be opened", config.admin.listen))?;
+    let admin_listener = admin::bind(config.admin.listen).with_context(|| {
+        format!("the private listener {} (admin.listen) cannot be opened", config.admin.listen)
+    })?;
     let admin_on_loopback = config.admin.listen.ip().is_loopback();
     let public: Vec<_> = config.server.listen.iter().chain(&config.tls.listen).copied().collect();
     public.iter().try_for_each(|address| check_free(*address))?;
@@ -110,8 +112,8 @@ pub(crate) fn prepare(mut config: Checked, origin: Origin) -> anyhow::Result<Gat
     background::first_look(&live.snapshot())?;
     if let Origin::File(path, fingerprint) = origin {
         reload::take_hangups()?;
-        let (live, read) = (live.clone(), Mutex::new(fingerprint));
-        let reload = reload::Reload { path, fixed, live, lasting, transport, read };
+        let (live, read, in_force) = (live.clone(), Mutex::new(fingerprint), AtomicBool::new(true));
+        let reload = reload::Reload { path, fixed, live, lasting, transport, read, in_force };
         server.add_service(background_service("reload", reload));
     }
     let last = shutdown::Last { live, access_log };
@@ -138,7 +140,7 @@ fn check_free(address: SocketAddr) -> anyhow::Result<()> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     let bound = socket.bind(&address.into()).and_then(|()| socket.listen(1));
-    bound.with_context(|| format!("the listener {address} cannot be opened"))
+    bound.with_context(|| format!("the listener {address} (of server.listen or tls.listen) cannot be opened"))
 }
 
 fn server_conf(config: &Checked) -> ServerConf {

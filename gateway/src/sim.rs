@@ -53,7 +53,7 @@ pub(crate) use echo::serve_echo;
 use world::World;
 
 /// The app of `wxgate sim` when none is named. Its secret guards nothing: the simulator gives codes to whoever asks.
-pub(crate) const DEFAULT_APP: &str = "wx1111111111111111:00000000000000000000000000000000:platform";
+pub(crate) const DEFAULT_APP: &str = "wx1111111111111111:5d0f4c2b9e8a7163f24cd6e8b0a1c3d7:platform";
 
 /// What the simulator pretends. [`Settings::new`] gives WeChat's own numbers where they are known.
 #[derive(Debug, Clone)]

@@ -95,7 +95,7 @@ fn provide(value: &mut Value, folder: &Path, variables: &mut Vec<(String, String
 
 /// Of its own for each name, fit for a key and for an AppSecret; for a Redis its address.
 fn a_secret(name: &str) -> String {
-    if name.contains("REDIS") {
+    if name.to_lowercase().contains("redis") {
         return "redis://:password@127.0.0.1".to_owned();
     }
     let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {

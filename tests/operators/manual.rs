@@ -26,6 +26,7 @@ async fn the_lines_of_the_manual_see_and_end_sessions() {
             [
                 ("/etc/wxgate/admin.token", folder.join("admin.token").to_str().unwrap()),
                 ("http://127.0.0.1:9090", &gateway.admin_url("")),
+                ("sudo -u wxgate ", ""),
                 (OPENID, &openid),
                 (UNIONID, &unionid),
                 (SID, &tokens::sid(&first)),

@@ -47,7 +47,8 @@ impl LoginService {
     fn last_token_ends_at(&self, caller: &Caller) -> u64 {
         let life = caller.token_life().max(self.inner.settings.token_ttl.as_secs());
         let made = self.inner.clock.unix_secs().max(caller.issued_at);
-        made.saturating_add(life).saturating_add(MARGIN_SECS)
+        // What sessions live may be made longer again.
+        made.saturating_add(life).max(caller.signed_until).saturating_add(MARGIN_SECS)
     }
 
     /// Tries again to keep the ends that a failing store did not keep. `Ok` says that every logout is for good.
@@ -97,10 +98,10 @@ impl LoginService {
         loop {
             let now = self.inner.clock.unix_secs();
             let piece = self.inner.store.of_user(app, openid, now, PIECE).await.map_err(EndError::Unread)?;
-            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
-            if piece.len() < PIECE {
+            if piece.is_empty() {
                 return Ok(ended);
             }
+            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
         }
     }
 
@@ -110,10 +111,10 @@ impl LoginService {
         loop {
             let now = self.inner.clock.unix_secs();
             let piece = self.inner.store.of_unionid(unionid, now, PIECE).await.map_err(EndError::Unread)?;
-            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
-            if piece.len() < PIECE {
+            if piece.is_empty() {
                 return Ok(ended);
             }
+            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
         }
     }
 

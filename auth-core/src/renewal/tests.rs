@@ -39,6 +39,7 @@ fn caller(after: u64, life: u64) -> Caller {
         session_ends_at: Some(NOW + LIFETIME),
         issued_at: NOW + after,
         expires_at: NOW + after + life,
+        signed_until: NOW + after + life,
     }
 }
 
@@ -56,7 +57,9 @@ fn times(renewal: &Renewal, caller: &Caller) -> Option<(u64, u64)> {
 #[test]
 fn a_successor_is_the_same_session_from_the_half_life_on() {
     let successor = renewal(TTL).successor(&caller(0, TTL)).unwrap();
-    let expected = Caller { issued_at: NOW + 3600, expires_at: NOW + 3600 + TTL, ..caller(0, TTL) };
+    let ends_at = NOW + 3600 + TTL;
+    let expected =
+        Caller { issued_at: NOW + 3600, expires_at: ends_at, signed_until: ends_at, ..caller(0, TTL) };
     assert_eq!(successor, expected);
 }
 

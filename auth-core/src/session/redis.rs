@@ -9,8 +9,8 @@
 //! |---|---|---|---|
 //! | `wxg:{sid}` | string | the session as JSON: `v` (1), `app`, `openid`, `unionid`, `sealed_key`, `logged_in_at`, `expires_at` | a minute after `expires_at` |
 //! | `wxg:{sid}:end` | string | the session was ended: `until` | a minute after `until` |
-//! | `wxg:ends` | sorted set | the log of ends: sid by `until` | each entry after `until`, by whichever node writes or sweeps next; all a minute after the last |
-//! | `wxg:u:{appid:openid}` | sorted set | the sessions of a user: `logged_in_at:sid` by `expires_at` | each entry at the user's next login after `expires_at`; all a minute after the last |
+//! | `wxg:ends` | sorted set | the log of ends: sid by `until` | each entry after `until`, by whichever node writes or sweeps next; all a day after the last |
+//! | `wxg:u:{appid:openid}` | sorted set | the sessions of a user: `logged_in_at:sid` by `expires_at` | each entry at the user's next login after `expires_at`; all a day after the last |
 //! | `wxg:n:{unionid}` | sorted set | the same, across apps | the same |
 //! | `wxg:c:{digest}` | string | a login code: `c:node` while a node is at it, `m:sid` when it made a session | as long as the claim lasts |
 //! | `wxg:check:{number}` | string | nothing: written to see whether Redis takes writes | after a second |
@@ -103,6 +103,9 @@ use crate::{AppId, Clock, OpenId, Sid, UnionId};
 
 /// How much longer than needed a key lives, so that nodes whose clocks differ agree on what is there.
 const SLACK_SECS: u64 = 60;
+/// How much longer a list lives than its last entry: a node whose clock is ahead says of its own entries that they end sooner
+/// than those of others do.
+const LIST_SLACK_SECS: u64 = 86_400;
 /// The longest life that Redis is told, ten years: far longer ones it refuses.
 const LIFE_MAX_SECS: u64 = 10 * 365 * 86_400;
 
@@ -273,7 +276,7 @@ impl SessionStore for RedisStore {
         limit: usize,
     ) -> Result<Vec<LoginSession>, StoreError> {
         let belongs = |session: &LoginSession| session.unionid.as_ref() == Some(unionid);
-        // Whose of the user's apps it is of stands in the session alone.
+        // Of which app and openid it is stands in the session alone.
         let unreadable = |_| None;
         let index = self.inner.keys.unionid(unionid);
         self.inner.of_index(index, belongs, unreadable, now, limit).await.map_err(Into::into)
@@ -340,7 +343,8 @@ impl Inner {
     async fn enter(&self, index: String, session: &LoginSession, now: u64) -> Result<(), RedisError> {
         let enter = script(scripts::ENTER, &[index]);
         let expires_at = session.expires_at;
-        let arguments = [member(session), expires_at.to_string(), now.to_string(), life(expires_at, now)];
+        let lives = life(expires_at.saturating_add(LIST_SLACK_SECS), now);
+        let arguments = [member(session), expires_at.to_string(), now.to_string(), lives];
         self.link.ask(&with(enter, &arguments)).await
     }
 
@@ -359,10 +363,11 @@ impl Inner {
     async fn end(&self, ended: Ended) -> Result<Option<Vec<u8>>, RedisError> {
         let (until, now) = (ended.until.to_string(), self.clock.unix_secs());
         let (sid, millis) = (ended.sid.to_string(), life(ended.until, now));
+        let log_lives = life(ended.until.saturating_add(LIST_SLACK_SECS), now);
         let end = script(scripts::END, &[self.keys.session(ended.sid), self.keys.end(ended.sid)]);
         let end = with(end, &[&until, &millis]);
         let log = script(scripts::LOG, &[self.keys.ends()]);
-        let log = with(log, &[&sid, &until, &millis, &self.keys.channel(), &now.to_string()]);
+        let log = with(log, &[&sid, &until, &log_lives, &self.keys.channel(), &now.to_string()]);
         let (record, _) = try_join!(self.link.ask(&end), self.link.ask::<bool>(&log))?;
         Ok(record)
     }
@@ -391,7 +396,7 @@ impl Inner {
 
     async fn ended(&self, now: u64) -> Result<Vec<Ended>, RedisError> {
         // Nobody may believe to know what ended who has read it from a master of before.
-        self.link.prove_current().await?;
+        let proven = self.link.prove_current().await?;
         let (mut ended, mut cursor) = (Vec::new(), 0);
         loop {
             let mut scan = cmd("ZSCAN");
@@ -410,6 +415,10 @@ impl Inner {
                 break;
             }
         }
+        // Part of it may be of another server.
+        if !self.link.is_still(proven) {
+            return Err(RedisError::Unreachable("the connection changed meanwhile".into()));
+        }
         // A scan may tell an entry twice.
         ended.sort_unstable_by_key(|ended| (ended.until, ended.sid));
         ended.dedup();
@@ -417,7 +426,8 @@ impl Inner {
     }
 
     /// The sessions of an index that belong there, each once: put again, a session may stand in it twice, or have gone to
-    /// another. `unreadable` says what there is of one whose record another version wrote, or nobody.
+    /// another. `unreadable` says what there is of one whose record another version wrote, or nobody. Where it says nothing the
+    /// others are told, and once none of them is left, that there are more: whoever ends them all learns that some go on.
     async fn of_index(
         &self,
         index: String,
@@ -432,13 +442,16 @@ impl Inner {
         let mut entries: Vec<_> =
             members.iter().filter_map(|(member, score)| Entry::read(member, *score)).collect();
         entries.sort_unstable_by(|one, other| other.cmp(one));
+        let hidden = AtomicBool::new(false);
         let session = |entry: Entry| {
-            let (belongs, unreadable) = (&belongs, &unreadable);
+            let (belongs, unreadable, hidden) = (&belongs, &unreadable, &hidden);
             async move {
                 match self.get(entry.sid, now).await {
                     Err(RedisError::Record) => {
                         tracing::warn!(sid = %entry.sid, "what Redis keeps for a session cannot be read");
-                        Ok(unreadable(entry))
+                        let told = unreadable(entry);
+                        hidden.fetch_or(told.is_none(), Ordering::Relaxed);
+                        Ok(told)
                     }
                     Err(error) => Err(error),
                     Ok(session) => Ok(session
@@ -447,7 +460,12 @@ impl Inner {
             }
         };
         let sessions = stream::iter(entries).map(session).buffered(AT_ONCE);
-        sessions.try_filter_map(|session| async { Ok(session) }).take(limit).try_collect().await
+        let sessions: Vec<_> =
+            sessions.try_filter_map(|session| async { Ok(session) }).take(limit).try_collect().await?;
+        if sessions.is_empty() && hidden.load(Ordering::Relaxed) {
+            return Err(RedisError::Record);
+        }
+        Ok(sessions)
     }
 
     /// Says it once if Redis may throw away what must be kept. It may be forbidden to ask: then nothing is said.

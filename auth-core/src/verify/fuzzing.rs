@@ -120,6 +120,7 @@ fn callers() -> [Caller; 2] {
         session_ends_at: None,
         issued_at: NOW,
         expires_at: NOW + 7200,
+        signed_until: NOW + 7200,
     })
 }
 

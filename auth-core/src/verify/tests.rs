@@ -61,6 +61,7 @@ fn caller() -> Caller {
         session_ends_at: Some(NOW + LIFETIME),
         issued_at: NOW,
         expires_at: NOW + 7200,
+        signed_until: NOW + 7200,
     }
 }
 
@@ -139,6 +140,13 @@ fn what_passed_under_another_config_goes_on_while_its_key_and_app_are_taken() {
         let names: Vec<_> = keys.iter().map(|key| key.kid().to_owned()).collect();
         let verifier = other(KeyRing::new(keys).unwrap(), app);
         assert_eq!(verifier.may_still_go_on(&passed), goes_on, "{names:?} {app}");
+    }
+    // Sessions are given a shorter life.
+    for (lives, goes_on) in [(1, true), (0, false)] {
+        let policy = Policy { session_lifetime_secs: lives, leeway_secs: 0, ..policy(0) };
+        let clock = Arc::new(ManualClock::at(NOW)) as _;
+        let verifier = Verifier::<usize>::new(b.keys.clone(), policy, Arc::default(), clock, |_| 0);
+        assert_eq!(verifier.may_still_go_on(&passed), goes_on, "{lives} s");
     }
     let stranger = Verified::new(caller(), 0);
     assert!(!b.verifier.may_still_go_on(&stranger));

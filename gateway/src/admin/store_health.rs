@@ -84,7 +84,7 @@ impl StoreHealth {
         let outcome = match timeout(PATIENCE, &mut check).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                self.tell_trouble(&"it does not answer");
+                // Told when it is known: a store that is slow lets people log in.
                 found.send_replace(Found::Late);
                 check.await
             }

@@ -102,7 +102,12 @@ impl Sessions {
         let (asked, how) = self.command.asked();
         let listener = match Listener::of(&how)? {
             Ok(listener) => listener,
-            Err(mistakes) => return super::refuse(&mistakes),
+            Err(mistakes) => {
+                let refused = super::refuse(&mistakes)?;
+                let instead = "say where and who instead: --admin URL, and --token-file FILE or";
+                writeln!(std::io::stderr(), "{instead} {}", listener::VARIABLE)?;
+                return Ok(refused);
+            }
         };
         let answer = listener.ask(&asked)?;
         if how.json {

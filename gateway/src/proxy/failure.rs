@@ -11,7 +11,12 @@ use crate::websocket::SWITCHING_PROTOCOLS;
 pub(super) fn upstream_failure(error: &Error, context: &Context) -> Denied {
     let server = context.upstream.as_ref().map(|peer| peer.address);
     let kind = error.etype().as_str();
-    tracing::warn!(request_id = context.request_id.as_str(), upstream.addr = ?server, kind, "the upstream failed");
+    tracing::warn!(
+        request_id = context.request_id.as_str(),
+        upstream.addr = server.map(tracing::field::display),
+        kind,
+        "the upstream failed"
+    );
     match error.etype() {
         ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
             Denied::UpstreamTimeout

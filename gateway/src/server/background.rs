@@ -26,7 +26,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// Before the first request: who logged out stays logged out, and every upstream has its addresses.
 pub(super) fn first_look(snapshot: &Snapshot) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let looked = runtime.block_on(async {
         match snapshot.login.follower().recall().await {
             Ok(ended) => tracing::info!(ended, "sessions that ended before their time were recalled"),
             // A store that several nodes share may come later: tokens are verified without it.
@@ -39,7 +39,10 @@ pub(super) fn first_look(snapshot: &Snapshot) -> anyhow::Result<()> {
         }
         snapshot.upstreams.resolve().await;
         Ok(())
-    })
+    });
+    // A name server that hangs is not waited for.
+    runtime.shutdown_background();
+    looked
 }
 
 /// Looks up names, sweeps out sessions, and keeps their ends.

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -116,6 +117,8 @@ pub(super) struct Reload {
     pub(super) transport: Arc<Transport>,
     /// What was read last, good or bad: each mistake is told once.
     pub(super) read: Mutex<Fingerprint>,
+    /// Whether that is in force.
+    pub(super) in_force: AtomicBool,
 }
 
 /// From now on a SIGHUP does not end the process. Who listens for it comes later, and looks at the config anyway.
@@ -163,11 +166,15 @@ impl Reload {
             // The next look is at what it has become.
             return;
         }
+        if !asked && !changed {
+            // It is again what it was.
+            return;
+        }
         *self.read() = fingerprint;
         match loaded {
             Err(mistakes) => self.refused("refused", &mistakes),
-            Ok(_) if !changed => {
-                tracing::info!("SIGHUP: the config is the one in force, or was refused before")
+            Ok(_) if !changed && self.in_force.load(Ordering::Relaxed) => {
+                tracing::info!("SIGHUP: the config is the one in force")
             }
             Ok(config) => self.take_over(config).await,
         }
@@ -200,11 +207,13 @@ impl Reload {
         let routes = snapshot.routes.len();
         self.live.put(snapshot);
         self.transport.reconfigure(limits, patience, certificates);
+        self.in_force.store(true, Ordering::Relaxed);
         self.lasting.metrics.reload("ok");
         tracing::info!(routes, "the changed config is in force");
     }
 
     fn refused(&self, result: &'static str, why: &dyn Display) {
+        self.in_force.store(false, Ordering::Relaxed);
         self.lasting.metrics.reload(result);
         tracing::error!("the changed config is not taken over, the old one stays in force: {why}");
     }

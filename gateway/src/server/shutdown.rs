@@ -120,6 +120,8 @@ impl Last {
                 }
             };
             let _ = runtime.block_on(async { tokio::time::timeout(LAST_ENDS, keep).await });
+            // A name server that hangs is not waited for.
+            runtime.shutdown_background();
             Ok(())
         });
         // What came of it shows in what is left.

@@ -44,6 +44,12 @@ async fn a_logout_is_remembered_until_no_token_of_the_session_is_valid() {
     old.expires_at = NOW + 10 * TTL;
     b.service.logout(&old).await.unwrap();
     assert_eq!(until(&b, old.sid).await, Some(NOW + 10 * TTL + MARGIN));
+
+    // Made when sessions lived longer, as they may again.
+    let mut cut = b.login("code-carol").await.unwrap().caller.clone();
+    cut.signed_until = NOW + 50 * TTL;
+    b.service.logout(&cut).await.unwrap();
+    assert_eq!(until(&b, cut.sid).await, Some(NOW + 50 * TTL + MARGIN));
 }
 
 #[tokio::test]

@@ -96,15 +96,30 @@ impl Link {
         from_redis_value(answer?).map_err(|_| RedisError::Record)
     }
 
-    /// Makes sure that what is read now is read from the master of now; else says why nobody can know.
-    pub(super) async fn prove_current(self: &Arc<Self>) -> Result<(), RedisError> {
-        let live = self.connection().await?;
-        let Connection::Master(_, host) = &live.connection else { return Ok(()) };
-        match self.reach.prove_current(host).await {
-            // The next connection is to the one that most of them name, and was proven a master.
-            Err(why) if self.give_up(live.number, &why) => self.connection().await.map(drop),
+    /// Makes sure that what is read now is read from the master of now, by the connection with this number; else says why nobody
+    /// can know.
+    pub(super) async fn prove_current(self: &Arc<Self>) -> Result<u64, RedisError> {
+        match self.prove_connection().await {
+            // Another has taken over: the next connection leads there, if the Sentinels agree.
+            Err(RedisError::NoMaster(_)) => self.prove_connection().await,
             proof => proof,
         }
+    }
+
+    async fn prove_connection(self: &Arc<Self>) -> Result<u64, RedisError> {
+        let live = self.connection().await?;
+        if let Connection::Master(_, host) = &live.connection {
+            if let Err(why) = self.reach.prove_current(host).await {
+                self.give_up(live.number, &why);
+                return Err(why);
+            }
+        }
+        Ok(live.number)
+    }
+
+    /// Whether the connection with this number is the one in use.
+    pub(super) fn is_still(&self, number: u64) -> bool {
+        matches!(&self.state().standing, Standing::Connected(live) if live.number == number)
     }
 
     async fn ask_twice(self: &Arc<Self>, command: &Cmd, used: &mut Option<u64>) -> Result<Value, RedisError> {

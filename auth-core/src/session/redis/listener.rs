@@ -61,7 +61,7 @@ impl Listener {
                         why = self.outlive(master) => why,
                         never = self.after_connecting() => match never {},
                     };
-                    tracing::warn!(error = %why, "Redis tells no ended sessions any more; they are read from its log");
+                    tracing::warn!(error = %why, "Redis tells no ended sessions any more: until it does, they are read now and then, when it can be reached");
                     pause = PAUSE;
                 }
                 Err(why) => {

@@ -3,7 +3,7 @@
 //! `END` and `LOG` remove before they add: Redis out of memory refuses a script whose first write adds, and an end must
 //! be taken then too.
 //!
-//! An end has passed when both the node and Redis say so: a node whose clock is ahead forgets none for the others.
+//! An end, or a session in a list, has passed when both the node and Redis say so: a node whose clock is ahead forgets none for the others.
 //!
 //! They are sent whole each time: a few hundred bytes, and no server can have forgotten them after a failover.
 
@@ -38,7 +38,8 @@ return 1";
 /// Enters a session into the index of its user and removes what has expired. KEYS: index.
 /// ARGV: member, expires_at, now, milliseconds.
 pub(super) const ENTER: &str = r"
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+local now = math.min(tonumber(ARGV[3]), tonumber(redis.call('TIME')[1]))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%d', now))
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
 return 1";

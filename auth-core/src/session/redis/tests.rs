@@ -53,9 +53,9 @@ async fn every_key_is_where_the_schema_says_and_passes() {
     let expected = [
         (format!("wxg:{{{one}}}"), 3660),
         (format!("wxg:{{{two}}}:end"), 120),
-        ("wxg:ends".to_owned(), 120),
-        ("wxg:u:{wx4f4bc4dec97d474b:oGZUI0egBJY1zhBYw2KhdUfwVJJE}".to_owned(), 3660),
-        ("wxg:n:{ocMvos6NjeKLIBqg5Mr9QjxrP1FA}".to_owned(), 3660),
+        ("wxg:ends".to_owned(), 86_520),
+        ("wxg:u:{wx4f4bc4dec97d474b:oGZUI0egBJY1zhBYw2KhdUfwVJJE}".to_owned(), 90_060),
+        ("wxg:n:{ocMvos6NjeKLIBqg5Mr9QjxrP1FA}".to_owned(), 90_060),
         (claim, 3600),
     ];
     let all = server.cli(&["KEYS", "*"]);
@@ -169,8 +169,14 @@ async fn a_record_that_cannot_be_read_hides_no_session_from_who_ends_them() {
     assert_eq!((&unread.openid, unread.expires_at), (&one.openid, one.expires_at));
     let unionid = one.unionid.clone().unwrap();
     assert_eq!(numbers(&store.of_unionid(&unionid, NOW, 9).await.unwrap()), [3, 1]);
+    // When all others have ended, nobody is told that these were all.
+    for number in [1, 3] {
+        store.end(Ended { sid: sid(number), until: NOW + 60 }).await.unwrap();
+    }
+    assert!(store.of_unionid(&unionid, NOW, 9).await.is_err());
     store.end(Ended { sid: sid(2), until: NOW + 60 }).await.unwrap();
-    assert_eq!(numbers(&store.of_user(&one.app, &one.openid, NOW, 9).await.unwrap()), [3, 1]);
+    assert_eq!(store.of_unionid(&unionid, NOW, 9).await.unwrap().len(), 0);
+    assert_eq!(store.of_user(&one.app, &one.openid, NOW, 9).await.unwrap().len(), 0);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::config::{self, Mistakes};
 use crate::server;
 
 /// The variable in which a shell may hold the credential.
-const VARIABLE: &str = "WXGATE_ADMIN_TOKEN";
+pub(super) const VARIABLE: &str = "WXGATE_ADMIN_TOKEN";
 
 /// To open a connection: the listener is on this machine or in this network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -39,6 +39,7 @@ fn caller(app: usize) -> Authenticated {
         session_ends_at: None,
         issued_at: 0,
         expires_at: 1,
+        signed_until: 1,
     };
     let prepared = Prepared::new(&caller, &apps);
     Arc::new(Verified::new(caller, prepared))
