@@ -108,11 +108,11 @@ impl Link {
 
     async fn prove_connection(self: &Arc<Self>) -> Result<u64, RedisError> {
         let live = self.connection().await?;
-        if let Connection::Master(_, host) = &live.connection {
-            if let Err(why) = self.reach.prove_current(host).await {
-                self.give_up(live.number, &why);
-                return Err(why);
-            }
+        if let Connection::Master(_, host) = &live.connection
+            && let Err(why) = self.reach.prove_current(host).await
+        {
+            self.give_up(live.number, &why);
+            return Err(why);
         }
         Ok(live.number)
     }
