@@ -66,7 +66,9 @@
 //! when they name another: a master that was cut off does not know that it is none any more, and goes on answering.
 
 mod address;
+mod ends;
 mod error;
+mod index;
 mod keys;
 mod link;
 mod listener;
@@ -87,12 +89,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-use futures_util::try_join;
 use redis::cmd;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::index::Entry;
 use self::keys::Keys;
 use self::link::Link;
 use self::reach::Reach;
@@ -340,14 +341,6 @@ impl Inner {
         Ok(())
     }
 
-    async fn enter(&self, index: String, session: &LoginSession, now: u64) -> Result<(), RedisError> {
-        let enter = script(scripts::ENTER, &[index]);
-        let expires_at = session.expires_at;
-        let lives = life(expires_at.saturating_add(LIST_SLACK_SECS), now);
-        let arguments = [member(session), expires_at.to_string(), now.to_string(), lives];
-        self.link.ask(&with(enter, &arguments)).await
-    }
-
     async fn get(&self, sid: Sid, now: u64) -> Result<Option<LoginSession>, RedisError> {
         let mut get = cmd("MGET");
         get.arg(self.keys.session(sid)).arg(self.keys.end(sid));
@@ -357,115 +350,6 @@ impl Inner {
         };
         let session = record::read(sid, &record, &self.seal)?;
         Ok((now < session.expires_at).then_some(session))
-    }
-
-    /// Writes an end to both places. Gives back the record of the session, if there was one.
-    async fn end(&self, ended: Ended) -> Result<Option<Vec<u8>>, RedisError> {
-        let (until, now) = (ended.until.to_string(), self.clock.unix_secs());
-        let (sid, millis) = (ended.sid.to_string(), life(ended.until, now));
-        let log_lives = life(ended.until.saturating_add(LIST_SLACK_SECS), now);
-        let end = script(scripts::END, &[self.keys.session(ended.sid), self.keys.end(ended.sid)]);
-        let end = with(end, &[&until, &millis]);
-        let log = script(scripts::LOG, &[self.keys.ends()]);
-        let log = with(log, &[&sid, &until, &log_lives, &self.keys.channel(), &now.to_string()]);
-        let (record, _) = try_join!(self.link.ask(&end), self.link.ask::<bool>(&log))?;
-        Ok(record)
-    }
-
-    /// Takes an ended session out of the indexes: a kindness, they are filtered and expire anyhow.
-    async fn leave(&self, sid: Sid, record: &[u8]) {
-        let Ok(session) = record::read(sid, record, &self.seal) else { return };
-        let unionid = session.unionid.as_ref().map(|unionid| self.keys.unionid(unionid));
-        for index in [Some(self.keys.user(&session.app, &session.openid)), unionid].into_iter().flatten() {
-            let mut leave = cmd("ZREM");
-            leave.arg(index).arg(member(&session));
-            if let Err(why) = self.link.ask::<bool>(&leave).await {
-                tracing::debug!(error = %why, "an ended session stays in the index of its user for now");
-            }
-        }
-    }
-
-    /// Writes what this node ended lately once more, in case a failover has lost it. What is there stays as it is.
-    async fn end_recent_again(&self) {
-        let recent = self.recent.all(Instant::now());
-        let again = stream::iter(recent).map(|ended| self.end(ended)).buffer_unordered(AT_ONCE);
-        if let Err(why) = again.try_for_each(|_| async { Ok(()) }).await {
-            tracing::debug!(error = %why, "ends are written again later");
-        }
-    }
-
-    async fn ended(&self, now: u64) -> Result<Vec<Ended>, RedisError> {
-        // Nobody may believe to know what ended who has read it from a master of before.
-        let proven = self.link.prove_current().await?;
-        let (mut ended, mut cursor) = (Vec::new(), 0);
-        loop {
-            let mut scan = cmd("ZSCAN");
-            scan.arg(self.keys.ends()).arg(cursor).arg("COUNT").arg(PIECE);
-            let (next, piece): (u64, Vec<(String, f64)>) = self.link.ask(&scan).await?;
-            for (sid, until) in piece {
-                match Sid::parse(&sid) {
-                    // Whole seconds below 2^53 are exact; what is above is capped where it was read.
-                    Ok(sid) if until >= now as f64 => ended.push(Ended { sid, until: until as u64 }),
-                    Ok(_) => {}
-                    Err(_) => tracing::warn!("the log of ended sessions holds what is no session"),
-                }
-            }
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
-        }
-        // Part of it may be of another server.
-        if !self.link.is_still(proven) {
-            return Err(RedisError::Unreachable("the connection changed meanwhile".into()));
-        }
-        // A scan may tell an entry twice.
-        ended.sort_unstable_by_key(|ended| (ended.until, ended.sid));
-        ended.dedup();
-        Ok(ended)
-    }
-
-    /// The sessions of an index that belong there, each once: put again, a session may stand in it twice, or have gone to
-    /// another. `unreadable` says what there is of one whose record another version wrote, or nobody. Where it says nothing the
-    /// others are told, and once none of them is left, that there are more: whoever ends them all learns that some go on.
-    async fn of_index(
-        &self,
-        index: String,
-        belongs: impl Fn(&LoginSession) -> bool + Send + Sync,
-        unreadable: impl Fn(Entry) -> Option<LoginSession> + Send + Sync,
-        now: u64,
-        limit: usize,
-    ) -> Result<Vec<LoginSession>, RedisError> {
-        let mut range = cmd("ZRANGE");
-        range.arg(index).arg(format!("({now}")).arg("+inf").arg("BYSCORE").arg("WITHSCORES");
-        let members: Vec<(String, f64)> = self.link.ask(&range).await?;
-        let mut entries: Vec<_> =
-            members.iter().filter_map(|(member, score)| Entry::read(member, *score)).collect();
-        entries.sort_unstable_by(|one, other| other.cmp(one));
-        let hidden = AtomicBool::new(false);
-        let session = |entry: Entry| {
-            let (belongs, unreadable, hidden) = (&belongs, &unreadable, &hidden);
-            async move {
-                match self.get(entry.sid, now).await {
-                    Err(RedisError::Record) => {
-                        tracing::warn!(sid = %entry.sid, "what Redis keeps for a session cannot be read");
-                        let told = unreadable(entry);
-                        hidden.fetch_or(told.is_none(), Ordering::Relaxed);
-                        Ok(told)
-                    }
-                    Err(error) => Err(error),
-                    Ok(session) => Ok(session
-                        .filter(|session| session.logged_in_at == entry.logged_in_at && belongs(session))),
-                }
-            }
-        };
-        let sessions = stream::iter(entries).map(session).buffered(AT_ONCE);
-        let sessions: Vec<_> =
-            sessions.try_filter_map(|session| async { Ok(session) }).take(limit).try_collect().await?;
-        if sessions.is_empty() && hidden.load(Ordering::Relaxed) {
-            return Err(RedisError::Record);
-        }
-        Ok(sessions)
     }
 
     /// Says it once if Redis may throw away what must be kept. It may be forbidden to ask: then nothing is said.
@@ -495,31 +379,6 @@ fn life(until: u64, now: u64) -> String {
 /// As Redis takes it: at least one, at most ten years.
 fn millis(lasts: Duration) -> String {
     lasts.min(Duration::from_secs(LIFE_MAX_SECS)).as_millis().max(1).to_string()
-}
-
-/// A session in an index.
-fn member(session: &LoginSession) -> String {
-    format!("{}:{}", session.logged_in_at, session.sid)
-}
-
-/// What an index says of a session; the newest is the greatest.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    logged_in_at: u64,
-    sid: Sid,
-    expires_at: u64,
-}
-
-impl Entry {
-    fn read(member: &str, score: f64) -> Option<Self> {
-        let (logged_in_at, sid) = member.split_once(':')?;
-        // Whole seconds below 2^53 are exact.
-        Some(Self {
-            logged_in_at: logged_in_at.parse().ok()?,
-            sid: Sid::parse(sid).ok()?,
-            expires_at: score as u64,
-        })
-    }
 }
 
 impl fmt::Debug for RedisStore {

@@ -61,7 +61,11 @@ impl Listener {
                         why = self.outlive(master) => why,
                         never = self.after_connecting() => match never {},
                     };
-                    tracing::warn!(error = %why, "Redis tells no ended sessions any more: until it does, they are read now and then, when it can be reached");
+                    tracing::warn!(
+                        error = %why,
+                        "Redis tells no ended sessions any more: until it does, they are read now and then, when it can be \
+                         reached"
+                    );
                     pause = PAUSE;
                 }
                 Err(why) => {

@@ -3,7 +3,8 @@
 //! `END` and `LOG` remove before they add: Redis out of memory refuses a script whose first write adds, and an end must
 //! be taken then too.
 //!
-//! An end, or a session in a list, has passed when both the node and Redis say so: a node whose clock is ahead forgets none for the others.
+//! An end, or a session in a list, has passed when both the node and Redis say so: a node whose clock is ahead forgets none
+//! for the others.
 //!
 //! They are sent whole each time: a few hundred bytes, and no server can have forgotten them after a failover.
 
