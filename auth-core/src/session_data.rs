@@ -177,7 +177,7 @@ impl UserKeys {
     pub fn open(&self, sealed: Sealed<'_>) -> Result<OpenData, OpenError> {
         for key in self.all() {
             match open_data::decrypt(&self.app, key, sealed) {
-                Ok(data) if self.is_theirs(&data.json) => return Ok(self.without_claims(data)),
+                Ok(data) if self.is_theirs(&data.json) => return Ok(self.without_unconfirmed_unionid(data)),
                 Ok(_) => return Err(OpenError::AnotherUser),
                 Err(
                     error @ (OpenDataError::BadIv
@@ -225,7 +225,7 @@ impl UserKeys {
     }
 
     /// Without a `unionId` that nothing can be compared with: a client can write any in, and be anybody across apps.
-    fn without_claims(&self, mut data: OpenData) -> OpenData {
+    fn without_unconfirmed_unionid(&self, mut data: OpenData) -> OpenData {
         if let (None, Some(members)) = (&self.unionid, data.json.as_object_mut()) {
             members.remove("unionId");
         }

@@ -22,6 +22,13 @@ const MARGIN_SECS: u64 = 120;
 /// How many sessions are ended at a time: the store writes them together.
 const PIECE: usize = 256;
 
+/// Whose sessions are ended.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    User(&'a AppId, &'a OpenId),
+    Unionid(&'a UnionId),
+}
+
 /// Why not every session of a user was ended for good.
 #[derive(Debug, thiserror::Error)]
 pub enum EndError {
@@ -94,23 +101,24 @@ impl LoginService {
     /// Ends every session of a user of one app, as [`end_session`](Self::end_session) does; says how many there were. When it
     /// fails some may have been ended: asked again, it ends the others. A login that is under way meanwhile may escape it.
     pub async fn end_user(&self, app: &AppId, openid: &OpenId) -> Result<usize, EndError> {
-        let mut ended = 0;
-        loop {
-            let now = self.inner.clock.unix_secs();
-            let piece = self.inner.store.of_user(app, openid, now, PIECE).await.map_err(EndError::Unread)?;
-            if piece.is_empty() {
-                return Ok(ended);
-            }
-            ended += self.end_all(&piece, now).await.map_err(EndError::Unkept)?;
-        }
+        self.end_each(Whose::User(app, openid)).await
     }
 
     /// Ends every session of a user across apps, as [`end_user`](Self::end_user) does those of one app.
     pub async fn end_unionid(&self, unionid: &UnionId) -> Result<usize, EndError> {
-        let mut ended = 0;
+        self.end_each(Whose::Unionid(unionid)).await
+    }
+
+    /// Goes on until the store names none: what cannot be read of it may be told last.
+    async fn end_each(&self, whose: Whose<'_>) -> Result<usize, EndError> {
+        let (store, mut ended) = (&self.inner.store, 0);
         loop {
             let now = self.inner.clock.unix_secs();
-            let piece = self.inner.store.of_unionid(unionid, now, PIECE).await.map_err(EndError::Unread)?;
+            let piece = match whose {
+                Whose::User(app, openid) => store.of_user(app, openid, now, PIECE).await,
+                Whose::Unionid(unionid) => store.of_unionid(unionid, now, PIECE).await,
+            };
+            let piece = piece.map_err(EndError::Unread)?;
             if piece.is_empty() {
                 return Ok(ended);
             }

@@ -11,9 +11,9 @@ use crate::config::values::{Ceiling, Limit, Plain, Secret, Time};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Token {
-    /// The signing keys, at least one. The first signs, all verify: put a new key in front (on several nodes first
-    /// behind, on all of them), and remove the old one when `ttl` has passed. Each is a private key in PEM (PKCS#8, P-256 or Ed25519) or an HMAC secret of 256 bits or more: at
-    /// least 32 bytes, in hex 64 digits.
+    /// The signing keys, at least one. The first signs, all verify: put a new key in front (on several nodes first behind, on
+    /// all of them), and remove the old one when `ttl` has passed. Each is a private key in PEM (PKCS#8, P-256 or Ed25519) or
+    /// an HMAC secret of 256 bits or more: at least 32 bytes, in hex 64 digits.
     pub(crate) keys: Vec<TokenKey>,
     /// How long a token lives, and so how long a session may be idle: one that is not used in the second half of its
     /// token's life is over, and the client logs in again silently, with `wx.login`. A short life bounds the harm of a
